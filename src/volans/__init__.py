@@ -1,0 +1,3 @@
+"""Volans: the Aeron message bus for Python."""
+
+__version__ = "0.1.0"
