@@ -1,0 +1,21 @@
+from volans.agents.idle cimport IdleStrategy
+from volans.agents.layout cimport do_work_fn
+from libc.stdint cimport int32_t, int64_t
+
+# An agent whose duty cycle is a C function: runs in a thread that holds no GIL.
+cdef class NativeAgent:
+    cdef do_work_fn work
+    cdef void *state
+    cdef object owner               # keeps *state alive
+    cdef readonly str role_name
+
+# Loops a NativeAgent on a thread without the GIL until closed. last_duty_cycle_ns / max_cycle_time_ns feed the stall counters.
+cdef class NativeAgentRunner:
+    cdef NativeAgent agent
+    cdef IdleStrategy idle_strategy
+    cdef int32_t running            # 1 until close() asks to stop
+    cdef int32_t finished           # 1 when the loop has left
+    cdef object thread
+    cdef int64_t *max_cycle_time_ns         # may be NULL
+    cdef int64_t *cycle_threshold_exceeded  # may be NULL
+    cdef int64_t cycle_threshold_ns
