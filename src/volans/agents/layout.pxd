@@ -13,6 +13,19 @@ cpdef enum IdleKind:
     IDLE_BACKOFF = 4
     IDLE_CONTROLLABLE = 5
 
+cpdef enum BackoffState:
+    BACKOFF_NOT_IDLE = 0
+    BACKOFF_SPINNING = 1
+    BACKOFF_YIELDING = 2
+    BACKOFF_PARKING = 3
+
+cpdef enum ControlStatus:
+    CONTROL_DEFAULT = 0
+    CONTROL_NOOP = 1
+    CONTROL_SPIN = 2
+    CONTROL_YIELD = 3
+    CONTROL_PARK = 4
+
 cdef struct IdleState:
     int32_t kind
     int32_t backoff_state
@@ -25,3 +38,9 @@ cdef struct IdleState:
     int64_t yields
     int64_t park_ns
     int64_t *control                # IDLE_CONTROLLABLE: counter 22 (0 default, 1 noop, 2 spin, 3 yield, 4 park)
+
+# Agents that take turns in one duty cycle.
+cdef struct CompositeState:
+    int32_t count
+    do_work_fn *works
+    void **states

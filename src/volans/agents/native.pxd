@@ -1,5 +1,5 @@
 from volans.agents.idle cimport IdleStrategy
-from volans.agents.layout cimport do_work_fn
+from volans.agents.layout cimport CompositeState, do_work_fn
 from libc.stdint cimport int32_t, int64_t
 
 # An agent whose duty cycle is a C function: runs in a thread that holds no GIL.
@@ -9,13 +9,24 @@ cdef class NativeAgent:
     cdef object owner               # keeps *state alive
     cdef readonly str role_name
 
+cdef NativeAgent make_native_agent(do_work_fn work, void *state, object owner, str role_name)
+
+# Several native agents run in turn as one. The members' first negative result ends it.
+cdef class NativeComposite(NativeAgent):
+    cdef CompositeState composite
+
+cdef int32_t composite_do_work(void *state, int64_t now_ns, int64_t now_ms) noexcept nogil
+
 # Loops a NativeAgent on a thread without the GIL until closed. last_duty_cycle_ns / max_cycle_time_ns feed the stall counters.
 cdef class NativeAgentRunner:
     cdef NativeAgent agent
     cdef IdleStrategy idle_strategy
     cdef int32_t running            # 1 until close() asks to stop
     cdef int32_t finished           # 1 when the loop has left
+    cdef int32_t result             # the negative number that ended the loop, else 0
     cdef object thread
     cdef int64_t *max_cycle_time_ns         # may be NULL
     cdef int64_t *cycle_threshold_exceeded  # may be NULL
     cdef int64_t cycle_threshold_ns
+    cdef object counters_owner      # keeps the two counters alive
+    cdef void _measure(self, int64_t cycle_ns) noexcept nogil
