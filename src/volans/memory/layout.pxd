@@ -33,6 +33,7 @@ cdef struct RingBuffer:
     int64_t *head_position          # written by the consumer with release
     int64_t *correlation_counter    # fetch_add by anyone
     int64_t *consumer_heartbeat     # epoch ms, written by the consumer
+    int64_t corrupt_record_count    # private to this reader: records skipped because their length was impossible
 
 # A message of a ring or of a broadcast; payload is valid only inside the call.
 ctypedef void (*message_handler_fn)(int32_t msg_type_id, uint8_t *payload, int32_t length, void *clientd) noexcept nogil

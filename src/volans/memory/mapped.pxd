@@ -9,3 +9,4 @@ cdef class MappedFile:
     cdef bint close_requested
     cdef void pin(self) noexcept
     cdef void unpin(self) noexcept
+    cdef void unmap(self) noexcept

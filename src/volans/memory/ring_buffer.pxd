@@ -16,3 +16,10 @@ cdef int32_t spsc_ring_read(RingBuffer *ring, message_handler_fn handler, void *
 # For both kinds, with the index a claim returned.
 cdef void ring_commit(RingBuffer *ring, int32_t index) noexcept nogil
 cdef void ring_abort(RingBuffer *ring, int32_t index) noexcept nogil
+
+# Building blocks of a read loop that has to do more than call a handler (the Python face).
+cdef int32_t index_of(RingBuffer *ring, int64_t position) noexcept nogil
+# Index of the next payload in the block at head_index and its type and length; -1 at the end of what is published.
+cdef int32_t next_message(RingBuffer *ring, int32_t head_index, int32_t *bytes_read, int32_t *msg_type_id, int32_t *length) noexcept nogil
+# Zero what was read, then release it to the producers.
+cdef void release_read(RingBuffer *ring, int64_t head, int32_t head_index, int32_t bytes_read) noexcept nogil
