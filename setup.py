@@ -1,17 +1,30 @@
 """Compile every module of ``src/volans`` whose first line is a ``# cython:`` directive.
 
-A Cython "performance hint" (a nogil function that would take the GIL back, see
-docs/decisions) is an error here, so it can never reach a build.
+A Cython "performance hint" names nogil code that would take the GIL back (or index without a
+type); it is an error here, so no such code can reach a build. See docs/decisions/0001.
+
+Environment, all optional:
+
+- ``VOLANS_ONLY``: comma-separated path prefixes, to compile a part only (development);
+- ``VOLANS_CFLAGS``: replaces ``-O3 -g0``;
+- ``VOLANS_JOBS``: parallel jobs, default one a core;
+- ``VOLANS_CYTHON_BUILD_DIR``: where the C files go, default ``build/cython``;
+- ``VOLANS_ANNOTATE``: set to write Cython's annotated HTML beside the C files.
 """
 
+import multiprocessing
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
 
 SOURCE = Path("src")
 BUILD = Path(os.environ.get("VOLANS_CYTHON_BUILD_DIR", "build/cython"))
-COMPILE_ARGS = os.environ.get("VOLANS_CFLAGS", "-O3 -g0").split() + [
+JOBS = int(os.environ.get("VOLANS_JOBS") or os.cpu_count() or 1)
+COMPILE_ARGS = [
+    *os.environ.get("VOLANS_CFLAGS", "-O3 -g0").split(),
     "-fwrapv",
     "-fno-strict-aliasing",
     "-pthread",
@@ -19,10 +32,11 @@ COMPILE_ARGS = os.environ.get("VOLANS_CFLAGS", "-O3 -g0").split() + [
     "-Wno-unused-function",
 ]
 SHARED_UTILITY = "volans._cyutility"
+COMMANDS_WITHOUT_CODE = {"egg_info", "dist_info", "sdist", "clean"}
 
 
 def compiled_modules():
-    """Paths to compile; VOLANS_ONLY (comma-separated path prefixes) narrows a development build."""
+    """Paths to compile, in order."""
     only = tuple(filter(None, os.environ.get("VOLANS_ONLY", "").split(",")))
     for path in sorted(SOURCE.rglob("*.py")):
         if only and not str(path).startswith(only):
@@ -33,7 +47,7 @@ def compiled_modules():
 
 
 def forbid_performance_hints():
-    """Turn Cython's performance hints into compile errors."""
+    """Turn Cython's performance hints into compile errors, in the worker processes too."""
     from Cython.Compiler import Errors, ExprNodes, PyrexTypes, Symtab
 
     def performance_hint(position, message, env):
@@ -41,23 +55,26 @@ def forbid_performance_hints():
             Errors.error(position, f"performance hint: {message}")
 
     for module in (Errors, ExprNodes, PyrexTypes, Symtab):
+        if not hasattr(module, "performance_hint"):
+            sys.exit(f"{module.__name__}.performance_hint is gone: adapt forbid_performance_hints")
         module.performance_hint = performance_hint
+    # Workers inherit the change only when they are forked (Python 3.14 no longer does by default).
+    multiprocessing.set_start_method("fork", force=True)
 
 
 def shared_utility_source():
-    import subprocess
-    import sys
-
+    """The C file of the helpers that all modules share."""
     source = BUILD / "_cyutility.c"
     if not source.exists():
         BUILD.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
-            [sys.executable, "-m", "cython", f"--generate-shared={source}"], check=True
-        )
+        subprocess.run([sys.executable, "-m", "cython", f"--generate-shared={source}"], check=True)
     return source
 
 
 def extensions():
+    """What to compile; nothing for the commands that only look at metadata."""
+    if COMMANDS_WITHOUT_CODE.intersection(sys.argv):
+        return []
     from Cython.Build import cythonize
 
     forbid_performance_hints()
@@ -76,7 +93,7 @@ def extensions():
         modules,
         include_path=[str(SOURCE)],
         build_dir=str(BUILD),
-        nthreads=int(os.environ.get("VOLANS_JOBS", os.cpu_count() or 1)),
+        nthreads=JOBS,
         annotate=bool(os.environ.get("VOLANS_ANNOTATE")),
         shared_utility_qualified_name=SHARED_UTILITY,
         compiler_directives={"language_level": 3},
@@ -88,4 +105,4 @@ def extensions():
 
 
 if __name__ == "__main__":
-    setup(ext_modules=extensions())
+    setup(ext_modules=extensions(), options={"build_ext": {"parallel": JOBS}})
