@@ -8,14 +8,12 @@ is driven over stdin and stdout, one JSON object a line (see ``peer_roles.py`` f
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import fcntl
 import functools
 import json
 import os
 import queue
 import shutil
-import signal
 import struct
 import subprocess
 import sys
@@ -32,7 +30,6 @@ PEER_VERSIONS = ((3, 13), (3, 12), (3, 14), (3, 15))
 OFFICIAL_ROLES = HERE / "peer_official.py"
 OFFICIAL_DRIVER = HERE / "peer_driver.py"
 VOLANS_ROLES = HERE / "volans_peer.py"
-PR_SET_PDEATHSIG = 1
 
 
 class PeerUnavailable(Exception):
@@ -134,9 +131,10 @@ def official_environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
-def _die_with_parent() -> None:
+def _dying_with_parent(command: list[str]) -> list[str]:
     # A killed test run must not leave drivers behind.
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    setpriv = shutil.which("setpriv")
+    return [setpriv, "--pdeathsig", "KILL", *command] if setpriv else command
 
 
 class Worker:
@@ -144,15 +142,14 @@ class Worker:
 
     def __init__(self, command: list[str], environment: dict[str, str], name: str):
         self.name = name
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            command,
+            _dying_with_parent(command),
             env=environment,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._stderr,
             text=True,
-            preexec_fn=_die_with_parent,
         )
         self._events: queue.SimpleQueue[dict | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, name=f"{name}-reader", daemon=True).start()
@@ -254,14 +251,13 @@ class Driver:
         else:
             command = [sys.executable, "-m", "volans.driver.volansmd"]
             environment = volans_environment()
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            command,
+            _dying_with_parent(command),
             env={**environment, **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
-            preexec_fn=_die_with_parent,
         )
         try:
             self._await_ready()
