@@ -1,0 +1,9 @@
+"""A publication image, receiver's side (image.py) and conductor's side (image_pacing.py)."""
+from libc.stdint cimport int32_t, int64_t, uint8_t
+from volans.driver.layout cimport PublicationImage
+from volans.transport.contract cimport Address
+
+cdef void image_init_receiver_state(PublicationImage *image, int64_t initial_position, const Address *control, int64_t now_ns) noexcept nogil
+cdef int32_t image_on_data(PublicationImage *image, const uint8_t *packet, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
+cdef void image_on_rttm(PublicationImage *image, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
+cdef int32_t image_send_pending(PublicationImage *image, int64_t now_ns) noexcept nogil     # SM or ERR, NAK or gap fill, RTTM; work count

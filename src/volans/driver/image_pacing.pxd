@@ -1,0 +1,7 @@
+from libc.stdint cimport int32_t, int64_t
+from volans.driver.layout cimport PublicationImage
+
+cdef void image_init_conductor_state(PublicationImage *image, int64_t initial_position, int64_t now_ns) noexcept nogil
+cdef int32_t image_track_rebuild(PublicationImage *image, int64_t now_ns, int64_t now_ms) noexcept nogil    # every cycle; work count
+cdef void image_on_time_event(PublicationImage *image, int64_t now_ns, int64_t now_ms) noexcept nogil      # every timer interval
+cdef int64_t image_join_position(PublicationImage *image) noexcept nogil

@@ -1,0 +1,32 @@
+"""Python owners of the driver's C structs: made and freed by the control plane, lent to the agents by pointer."""
+from volans.driver.layout cimport IpcPublication, NetworkPublication, PublicationImage, ReceiveChannelEndpoint, SendChannelEndpoint
+
+cdef class IpcPublicationOwner:
+    cdef IpcPublication *state
+    cdef readonly object log_file       # MappedFile
+    cdef readonly object shared_owner
+
+cdef class SendEndpointOwner:
+    cdef SendChannelEndpoint *state
+    cdef readonly object engine_handle
+    cdef readonly object shared_owner
+
+cdef class ReceiveEndpointOwner:
+    cdef ReceiveChannelEndpoint *state
+    cdef readonly object engine_handle
+    cdef readonly object shared_owner
+
+cdef class NetworkPublicationOwner:
+    cdef NetworkPublication *state
+    cdef readonly object log_file
+    cdef readonly SendEndpointOwner endpoint
+    cdef readonly object shared_owner
+
+cdef class PublicationImageOwner:
+    cdef PublicationImage *state
+    cdef readonly object log_file
+    cdef readonly ReceiveEndpointOwner endpoint
+    cdef readonly object shared_owner
+    cdef bytes channel_text
+    cdef bytes source_identity
+    cdef bytes rejection_text

@@ -1,0 +1,10 @@
+from libc.stdint cimport int32_t, int64_t
+from volans.driver.layout cimport SenderState
+
+cdef int32_t sender_do_work(void *state, int64_t now_ns, int64_t now_ms) noexcept nogil
+
+# Owns a SenderState; control plane side of its command ring.
+cdef class Sender:
+    cdef SenderState state
+    cdef object shared_owner
+    cdef object engine_handle
