@@ -10,7 +10,13 @@ latest message.
 from __future__ import annotations
 
 import cython
-from cython import cast, cfunc, exceptval, nogil, pointer
+from cython import address, cast, cclass, cfunc, exceptval, nogil, pointer
+from cython.cimports.cpython.buffer import (
+    Py_buffer,
+    PyBUF_SIMPLE,
+    PyBuffer_Release,
+    PyObject_GetBuffer,
+)
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.libc.string import memcpy
 from cython.cimports.volans.memory.atomic import (
@@ -35,6 +41,9 @@ from cython.cimports.volans.memory.layout import (
     BroadcastBuffer,
     BroadcastReceiverState,
 )
+from cython.cimports.volans.memory.views import flat_view, view_address
+
+from volans.memory.errors import BroadcastLappedError, MessageTooLongError
 
 
 @cfunc
@@ -63,9 +72,7 @@ def broadcast_wrap(
 @cython.inline
 def offset_of(broadcast: pointer[BroadcastBuffer], position: int64_t) -> int32_t:
     # Clearing the low bits keeps a corrupt position from running into the trailer.
-    return cast(
-        int32_t, position & (broadcast.capacity - 1) & -BROADCAST_RECORD_HEADER_LENGTH
-    )
+    return cast(int32_t, position & (broadcast.capacity - 1) & -BROADCAST_RECORD_HEADER_LENGTH)
 
 
 @cfunc
@@ -169,7 +176,10 @@ def broadcast_receive(
     record_length: int32_t = load_relaxed_i32(record)
     type_id: int32_t = load_relaxed_i32(record + 1)
     length: int32_t = record_length - BROADCAST_RECORD_HEADER_LENGTH
-    if record_length < BROADCAST_RECORD_HEADER_LENGTH or record_length > broadcast.capacity - offset:
+    if (
+        record_length < BROADCAST_RECORD_HEADER_LENGTH
+        or record_length > broadcast.capacity - offset
+    ):
         # Overwritten while we looked, or corrupt: both mean these bytes cannot be followed.
         return jump_to_latest(receiver)
     if length > scratch_length:
@@ -184,3 +194,130 @@ def broadcast_receive(
     receiver.next_record = cursor + aligned(record_length)
     msg_type_id[0] = type_id
     return length
+
+
+# --- the Python face -----------------------------------------------------------------------
+
+
+@cfunc
+def wrap(broadcast: pointer[BroadcastBuffer], view: object) -> object:
+    if broadcast_wrap(broadcast, view_address(view), view.nbytes) != 0:
+        raise ValueError(
+            f"broadcast buffer of {view.nbytes} bytes: it must be a power of two (64 at least) "
+            f"plus {BROADCAST_TRAILER_LENGTH} bytes of trailer"
+        )
+
+
+@cclass
+class BroadcastTransmitter:
+    """Sends messages to every receiver of a broadcast buffer; one thread or process only.
+
+    Parameter: ``buffer``, writable and contiguous: a power of two plus 128 bytes of trailer,
+    zeroed when new. It is kept alive.
+    """
+
+    broadcast: BroadcastBuffer
+    owner: object
+
+    def __cinit__(self, buffer):
+        self.owner = flat_view(buffer, True, "a broadcast buffer")
+        wrap(address(self.broadcast), self.owner)
+
+    def transmit(self, msg_type_id: int32_t, data) -> None:
+        """Send a message; never waits: receivers that are too slow are lapped.
+
+        Parameters: ``msg_type_id``, 1 or more; ``data``, any contiguous buffer.
+        Raises MessageTooLongError, ValueError.
+        """
+        source = cython.declare(Py_buffer)
+        result: int32_t = RING_MESSAGE_TOO_LONG
+        PyObject_GetBuffer(data, address(source), PyBUF_SIMPLE)
+        length = source.len
+        try:
+            if length <= self.broadcast.max_message_length:
+                result = broadcast_transmit(
+                    address(self.broadcast), msg_type_id, source.buf, cast(int32_t, length)
+                )
+        finally:
+            PyBuffer_Release(address(source))
+        if result == RING_BAD_MSG_TYPE_ID:
+            raise ValueError(f"msg_type_id is {msg_type_id}: it must be 1 or more")
+        if result < 0:
+            raise MessageTooLongError(
+                f"message of {length} bytes: the limit is {self.broadcast.max_message_length}, "
+                f"an eighth of the {self.broadcast.capacity} bytes of the buffer; split it or "
+                "use a larger buffer"
+            )
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of the buffer without its trailer."""
+        return self.broadcast.capacity
+
+    @property
+    def max_message_length(self) -> int:
+        """The longest message in bytes: an eighth of the capacity."""
+        return self.broadcast.max_message_length
+
+
+@cclass
+class CopyBroadcastReceiver:
+    """Receives what a transmitter sends from now on, each message copied before it is handled.
+
+    Parameter: ``buffer``, as for the transmitter; it may be read-only. One thread each; any
+    number of receivers.
+    """
+
+    broadcast: BroadcastBuffer
+    state: BroadcastReceiverState
+    owner: object
+    scratch: bytearray
+
+    def __cinit__(self, buffer):
+        self.owner = flat_view(buffer, False, "a broadcast buffer")
+        wrap(address(self.broadcast), self.owner)
+        broadcast_receiver_init(address(self.state), address(self.broadcast))
+        # Large enough for any message at once: it never has to grow.
+        self.scratch = bytearray(self.broadcast.max_message_length)
+
+    def receive(self, handler, limit: int32_t = 1) -> int:
+        """Hand at most ``limit`` messages to ``handler(msg_type_id, view)``; returns how many.
+
+        Raises BroadcastLappedError, once a lap, when
+        messages were lost; the next call goes on with the latest message.
+        """
+        scratch: bytearray = self.scratch
+        memory: pointer[uint8_t] = cast(pointer[uint8_t], cast(cython.p_char, scratch))
+        scratch_length: int32_t = len(scratch)
+        msg_type_id: int32_t = 0
+        length: int32_t
+        received: int32_t = 0
+        while received < limit:
+            length = broadcast_receive(
+                address(self.state), address(msg_type_id), memory, scratch_length
+            )
+            if length == -1:
+                break
+            if length < 0:
+                if length == -3:
+                    # Longer than a transmitter of this buffer may send: corrupt.
+                    jump_to_latest(address(self.state))
+                raise BroadcastLappedError(
+                    f"unable to keep up with broadcast (lap {self.state.lapped_count}): messages "
+                    "were lost, receive more often or use a larger buffer"
+                )
+            received += 1
+            # An own copy for each message: a handler may keep it, or call receive itself.
+            message: bytes = cast(cython.p_char, memory)[:length]
+            handler(msg_type_id, memoryview(message))
+        return received
+
+    @property
+    def lapped_count(self) -> int:
+        """How often messages were lost."""
+        return self.state.lapped_count
+
+    @property
+    def capacity(self) -> int:
+        """Bytes of the buffer without its trailer."""
+        return self.broadcast.capacity

@@ -48,8 +48,6 @@ from cython.cimports.volans.memory.views import flat_view, view_address
 from volans.memory.counter_descriptor import CounterDescriptor
 from volans.memory.errors import CounterLimitError, CountersExhaustedError
 
-
-
 # --- records -------------------------------------------------------------------------------
 
 
@@ -475,9 +473,7 @@ class CountersManager(CountersReader):
         added: int32_t = len(text_bytes)
         start: pointer[uint8_t] = metadata_bytes(view, counter, COUNTER_LABEL_OFFSET)
         memcpy(start + length, cast(cython.p_char, text_bytes), added)
-        store_release_i32(
-            metadata_i32(view, counter, COUNTER_LABEL_LENGTH_OFFSET), length + added
-        )
+        store_release_i32(metadata_i32(view, counter, COUNTER_LABEL_LENGTH_OFFSET), length + added)
         return added
 
     @cfunc

@@ -1,9 +1,9 @@
-"""What can be wrong with shared memory, one exception type for each thing a program may react to."""
+"""What can be wrong with shared memory: one type for each thing a program may react to."""
 
 from __future__ import annotations
 
 import errno
-import os
+from pathlib import Path
 
 
 class StorageSpaceError(OSError):
@@ -16,14 +16,12 @@ class StorageSpaceError(OSError):
     available_bytes: int = 0
 
     @classmethod
-    def for_file(
-        cls, path: str, needed_bytes: int, available_bytes: int
-    ) -> StorageSpaceError:
+    def for_file(cls, path: str, needed_bytes: int, available_bytes: int) -> StorageSpaceError:
         """The error for one file that does not fit."""
         error = cls(
             errno.ENOSPC,
             f"storage too small: needs {needed_bytes} bytes, "
-            f"{os.path.dirname(path) or '.'} has {available_bytes} available "  # noqa: PTH120
+            f"{Path(path).parent} has {available_bytes} available "
             "(use a smaller term-length, close unused streams or enlarge the file system, "
             "e.g. mount -o remount,size=2g /dev/shm)",
             path,
@@ -61,7 +59,7 @@ class MessageTooLongError(ValueError):
 
 
 class BroadcastLappedError(RuntimeError):
-    """The transmitter overtook this receiver: messages are lost, what follows is from the latest on."""
+    """The transmitter overtook this receiver: messages were lost, the latest comes next."""
 
 
 class CounterLimitError(ValueError):

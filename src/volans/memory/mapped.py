@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from pathlib import Path
 
 import cython
 from cython import address, cast, cclass, cfunc, exceptval, nogil, pointer
@@ -75,7 +76,9 @@ class MappedFile:
             raise ValueError(f"length is {length} bytes: a mapped file needs at least 1")
         if check_storage:
             _check_storage(path, length)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _CREATION_MODE)
+        descriptor = os.open(
+            path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _CREATION_MODE
+        )
         try:
             if sparse:
                 os.ftruncate(descriptor, length)
@@ -86,7 +89,7 @@ class MappedFile:
                 with nogil:
                     touch_pages(mapped.memory, length, page_bytes)
         except BaseException as error:
-            os.unlink(path)
+            Path(path).unlink()
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:
                 available = _available_bytes(path)
                 raise StorageSpaceError.for_file(path, length, available) from None
@@ -235,7 +238,7 @@ def _map(path: str, descriptor: cython.int, length: int64_t, read_only: cython.b
 
 
 def _available_bytes(path: str) -> int:
-    status = os.statvfs(os.path.dirname(path) or ".")
+    status = os.statvfs(Path(path).parent)
     return status.f_bavail * status.f_frsize
 
 

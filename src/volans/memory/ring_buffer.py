@@ -20,10 +20,10 @@ from cython.cimports.volans.memory.atomic import (
     load_acquire_i32,
     load_acquire_i64,
     load_relaxed_i64,
-    store_release_i32,
-    store_release_i64,
     store_relaxed_i32,
     store_relaxed_i64,
+    store_release_i32,
+    store_release_i64,
 )
 from cython.cimports.volans.memory.layout import (
     RING_BAD_MSG_TYPE_ID,
@@ -77,7 +77,7 @@ def ring_buffer_next_correlation_id(ring: pointer[RingBuffer]) -> int64_t:
 @nogil
 @exceptval(check=False)
 def ring_buffer_size_bytes(ring: pointer[RingBuffer]) -> int64_t:
-    # The head is read on both sides of the tail: the difference is only meaningful when it stood still.
+    # The head is read on both sides of the tail: only if it stood still the difference counts.
     head: int64_t = load_acquire_i64(ring.head_position)
     tail: int64_t
     again: int64_t
@@ -125,7 +125,7 @@ def aligned(length: int32_t) -> int32_t:
 def begin_record(
     ring: pointer[RingBuffer], index: int32_t, msg_type_id: int32_t, record_length: int32_t
 ) -> cython.void:
-    """Mark a claimed record as being written, so that a dead producer can be told from a slow one."""
+    """Mark a claimed record as being written: unblocking must know how long it is."""
     word: pointer[int32_t] = record_word(ring, index)
     store_release_i32(word, -record_length)
     fence_release()  # nothing of the message may become visible before the negative length

@@ -27,7 +27,9 @@ def flat_view(buffer: object, writable: cython.bint, purpose: str) -> object:
     if view.ndim != 1 or view.itemsize != 1 or view.format != "B":
         view = view.cast("B")
     if cast(uintptr_t, PyMemoryView_GET_BUFFER(view).buf) % 8 != 0:
-        raise ValueError(f"{purpose} needs memory aligned to 8 bytes: begin the view at such an offset")
+        raise ValueError(
+            f"{purpose} needs memory aligned to 8 bytes: begin the view at such an offset"
+        )
     return view
 
 
