@@ -8,13 +8,7 @@ from __future__ import annotations
 
 import cython
 from cython import cast, cclass, cfunc, exceptval, nogil, pointer
-from cython.cimports.cpython.buffer import (
-    Py_buffer,
-    PyBUF_SIMPLE,
-    PyBuffer_Release,
-    PyObject_GetBuffer,
-)
-from cython.cimports.libc.stdint import int32_t, int64_t, uintptr_t
+from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.volans.agents.layout import (
     IDLE_BACKOFF,
     IDLE_CONTROLLABLE,
@@ -28,7 +22,9 @@ from cython.cimports.volans.agents.layout import (
 )
 from cython.cimports.volans.memory.atomic import cpu_pause, load_acquire_i64
 from cython.cimports.volans.memory.clock import sleep_ns
+from cython.cimports.volans.memory.counters import AtomicCounter
 from cython.cimports.volans.memory.scheduler import thread_yield
+from cython.cimports.volans.memory.views import flat_view, view_address
 
 _MAX_NS = 3_600_000_000_000  # an hour: a longer sleep is a mistyped unit
 
@@ -231,30 +227,24 @@ class BackoffIdleStrategy(IdleStrategy):
 class ControllableIdleStrategy(IdleStrategy):
     """Idle as a 64-bit word says at each call: 0 default (park), 1 noop, 2 spin, 3 yield, 4 park.
 
-    `control` is any buffer of at least 8 aligned bytes, such as the value of counter 22
-    (FEATURES: controllable idle strategy); None parks until a word is attached.
+    `control` is an AtomicCounter (the driver's is counter 22, PROTOCOL.md section 6.5) or any
+    buffer of at least 8 aligned bytes; None parks until compiled code attaches a word.
     """
 
-    view: Py_buffer
-    has_view: cython.bint
-
     def __init__(self, control=None):
-        if self.has_view:
+        if self.owner is not None:
             raise RuntimeError("the strategy is initialised: make a new one")
         self.state.kind = IDLE_CONTROLLABLE
         self.state.sleep_ns = 1000
         if control is None:
             return
-        PyObject_GetBuffer(control, cython.address(self.view), PyBUF_SIMPLE)
-        self.has_view = True
-        if self.view.len < 8 or cast(uintptr_t, self.view.buf) % 8 != 0:
-            raise ValueError(
-                f"control has {self.view.len} bytes at address {cast(uintptr_t, self.view.buf):#x}:"
-                " it needs 8 bytes at a multiple of 8"
-            )
-        self.state.control = cast(pointer[int64_t], self.view.buf)
-        self.owner = control
-
-    def __dealloc__(self):
-        if self.has_view:
-            PyBuffer_Release(cython.address(self.view))
+        if isinstance(control, AtomicCounter):
+            counter: AtomicCounter = control
+            self.state.control = counter.value_address
+            self.owner = counter
+            return
+        view = flat_view(control, False, "a controllable idle strategy")
+        if view.nbytes < 8:
+            raise ValueError(f"control has {view.nbytes} bytes: give the 8 of a 64-bit word")
+        self.state.control = cast(pointer[int64_t], view_address(view))
+        self.owner = view

@@ -168,7 +168,7 @@ class DistinctErrorLog:
 class ErrorObservation(NamedTuple):
     """One distinct error: how often it was seen, when first and last (epoch ms), and its text."""
 
-    count: int
+    observation_count: int
     first_timestamp_ms: int
     last_timestamp_ms: int
     text: str

@@ -91,3 +91,22 @@ cpdef enum:
     ERROR_RECORD_HEADER_LENGTH = 24
     LOSS_RECORD_HEADER_LENGTH = 40
     LOSS_RECORD_ALIGNMENT = 64
+
+# --- pointer queues between threads of one process -------------------------------------------
+cdef struct QueueCell:
+    int64_t sequence                # MPMC only: whose turn it is at this cell
+    int64_t element                 # a pointer's bits; 0 = empty
+
+# Producers and consumers keep off each other's cache lines (two, for adjacent-line prefetch).
+cdef struct PointerQueue:
+    QueueCell *cells
+    int64_t capacity
+    int64_t mask
+    uint8_t pad_before_tail[104]
+    int64_t tail                    # written by producers (CAS when there are several)
+    int64_t head_cache              # producers' last look at head
+    uint8_t pad_before_head[112]
+    int64_t head                    # written by consumers (CAS when there are several)
+    uint8_t pad_after_head[120]
+
+ctypedef void (*queue_consumer_fn)(void *element, void *clientd) noexcept nogil
