@@ -1,6 +1,10 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from volans.log.layout cimport LogBuffers, LogMetadata
+from volans.log.layout cimport LOG_METADATA_LENGTH, LogBuffers, LogMetadata
 from volans.protocol.layout cimport DataHeader
+
+# The metadata is the last 4096 bytes of the file (with pages above 4 KiB a gap lies between it and term 2).
+cdef inline LogMetadata *log_metadata_at(uint8_t *memory, int64_t length) noexcept nogil:
+    return <LogMetadata *>(memory + length - LOG_METADATA_LENGTH)
 
 # Wraps a mapped file of `length` bytes: 0, or -1 term length invalid, -2 page size invalid, -3 file length does not fit.
 cdef int32_t log_buffers_wrap(LogBuffers *log, uint8_t *memory, int64_t length) noexcept nogil

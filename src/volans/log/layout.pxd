@@ -10,6 +10,7 @@ cpdef enum:
     PAGE_MIN_SIZE = 4096
     PAGE_MAX_SIZE = 1073741824
     MAX_MESSAGE_LENGTH = 16777216       # and term_length / 8
+    BATCH_RESERVATION_LENGTH = 65536    # of one batch, and at most the greatest message
     LOG_TYPE_CONCURRENT = 0
     LOG_TYPE_EXCLUSIVE = 1
     LOG_TYPE_IMAGE = 2
@@ -99,6 +100,12 @@ cdef struct ClaimResult:
     uint8_t *payload                    # payload_length writable bytes
     DataHeader *header                  # commit: claim_commit(header); abort: claim_abort(header)
     int32_t payload_length
+
+# Room in a term that an append has reserved and nobody else will write. Private to append.
+cdef struct AppendSlot:
+    uint8_t *term
+    int32_t term_offset
+    int32_t term_id
 
 # Sees one committed data frame. Return values as ControlledAction below; plain readers ignore them.
 ctypedef int32_t (*fragment_fn)(const uint8_t *payload, int32_t length, DataHeader *header, void *clientd) noexcept nogil
