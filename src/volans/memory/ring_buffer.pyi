@@ -1,0 +1,1 @@
+"""Compiled, C level only: nothing here can be called from Python."""
