@@ -68,7 +68,7 @@ lint: $(VENV)/.tools
 	@$(BIN)/cython-lint $$(find src -name '*.pxd')
 
 types: $(VENV)/.tools
-	@$(BIN)/mypy $(PLAIN_LAYERS)
+	@$(BIN)/mypy $(PLAIN_LAYERS) tools/*.py
 
 stubs: build
 	@if [ -n "$(STUBBED_MODULES)" ]; then MYPYPATH=src $(BIN)/python -m mypy.stubtest \
