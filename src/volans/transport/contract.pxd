@@ -5,6 +5,10 @@ address on an engine; cheap. Nothing blocks. A new API is one file that fills in
 """
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 
+cdef struct Endpoint
+cdef struct EndpointOps
+cdef struct Engine
+
 cpdef enum:
     MAX_DATAGRAM_LENGTH = 65507
     RX_FLAG_TRUNCATED = 1
