@@ -142,6 +142,7 @@ class Worker:
 
     def __init__(self, command: list[str], environment: dict[str, str], name: str):
         self.name = name
+        self.greeting: dict = {}
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
             _dying_with_parent(command),

@@ -1,0 +1,1 @@
+"""Comparisons of Volans with the official Aeron client and driver, and with pyzmq."""
