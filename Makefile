@@ -76,12 +76,12 @@ stubs: build
 		--ignore-unused-allowlist $(STUBBED_MODULES); fi
 
 floors: $(VENV)/.package
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/cimport_floors.py
 
 hints: $(VENV)/.tools
 	@VOLANS_CYTHON_BUILD_DIR=$(VERIFY_DIR)/cython VOLANS_CFLAGS="-O0 -g0" $(BIN)/python setup.py -q \
-		build_ext --build-lib $(VERIFY_DIR)/lib --build-temp $(VERIFY_DIR)/temp
+		build_ext --build-lib $(VERIFY_DIR)/lib --build-temp $(VERIFY_DIR)/temp >/dev/null
 	@echo "hints: no Cython performance hint"
 
 table: $(VENV)/.tools
@@ -96,6 +96,7 @@ $(VENV)/.made:
 $(VENV)/.tools: requirements-dev.lock | $(VENV)/.made
 	@echo "installing the development tools into $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check -r requirements-dev.lock
+	@rm -rf build/cython $(VERIFY_DIR)  # perhaps the work of another Cython
 	@touch $@
 
 # The package itself by reference to src: scripts and metadata only, the code is compiled below.
