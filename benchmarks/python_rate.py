@@ -24,7 +24,7 @@ COUNTS = {
     "ipc batch": 1_000_000,
     "udp batch": 200_000,
 }
-ROUND_TRIP_COUNT = 1000
+ROUND_TRIP_COUNT = 2000
 BATCH = 256
 
 

@@ -17,7 +17,7 @@ from benchmarks import harness
 
 TITLE = "UDP loopback, compiled both ends"
 RATE_COUNTS = {32: 400_000, 1024: 60_000}
-ROUND_TRIP_COUNT = 2000
+ROUND_TRIP_COUNT = 5000
 
 
 def free_ports(count: int) -> list[int]:
