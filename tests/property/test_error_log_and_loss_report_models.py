@@ -46,10 +46,8 @@ def test_the_loss_report_is_a_list(rows):
         for bytes_lost in more:
             report.observe(entry, bytes_lost, now_ms + 50)
         last_ms = now_ms + 50 if more else now_ms
-        model.append(
-            (1 + len(more), lost + sum(more), now_ms, last_ms)
-            + (session_id, stream_id, channel, source)
-        )
+        seen = (1 + len(more), lost + sum(more), now_ms, last_ms)
+        model.append((*seen, session_id, stream_id, channel, source))
     assert LossReportReader(buffer).read() == model
 
 

@@ -103,6 +103,7 @@ def test_closing_a_stuck_agent_is_bounded_in_time_and_may_be_repeated():
     agent = CountingAgent("stuck-agent", stall_ns=500_000_000)
     runner = NativeAgentRunner(agent, NoOpIdleStrategy())
     runner.start()
+    wait_until(lambda: agent.last_now_ns > 0)
     with pytest.raises(AgentCloseTimeoutError, match=r"'stuck-agent' .* timeout_s=0\.001"):
         runner.close(timeout_s=0.001)
     runner.close(timeout_s=20)
