@@ -76,6 +76,7 @@ def extensions():
     if COMMANDS_WITHOUT_CODE.intersection(sys.argv):
         return []
     from Cython.Build import cythonize
+    from Cython.Compiler.Errors import CompileError
 
     forbid_performance_hints()
     modules = [
@@ -89,15 +90,18 @@ def extensions():
     ]
     if not modules:
         return []
-    result = cythonize(
-        modules,
-        include_path=[str(SOURCE)],
-        build_dir=str(BUILD),
-        nthreads=JOBS,
-        annotate=bool(os.environ.get("VOLANS_ANNOTATE")),
-        shared_utility_qualified_name=SHARED_UTILITY,
-        compiler_directives={"language_level": 3},
-    )
+    try:
+        result = cythonize(
+            modules,
+            include_path=[str(SOURCE)],
+            build_dir=str(BUILD),
+            nthreads=JOBS,
+            annotate=bool(os.environ.get("VOLANS_ANNOTATE")),
+            shared_utility_qualified_name=SHARED_UTILITY,
+            compiler_directives={"language_level": 3},
+        )
+    except CompileError as error:  # Cython has printed what is wrong; its trace says nothing more
+        sys.exit(f"not compiled: {error}")
     shared = Extension(
         SHARED_UTILITY, [str(shared_utility_source())], extra_compile_args=COMPILE_ARGS
     )
