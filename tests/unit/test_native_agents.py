@@ -1,5 +1,6 @@
 """Native agents: life cycle, stall counters, composites, and life beside a held GIL."""
 
+import gc
 import subprocess
 import sys
 import threading
@@ -68,6 +69,18 @@ def test_the_clocks_are_read_once_a_cycle_and_handed_in():
         wait_until(lambda: agent.cycles_count > 2)
     assert before_ns <= agent.last_now_ns <= time.monotonic_ns()
     assert before_ms <= agent.last_now_ms <= time.time_ns() // 1_000_000
+
+
+def test_nothing_holds_on_to_a_closed_runner():
+    agent = CountingAgent()
+    alone = sys.getrefcount(agent)
+    runner = NativeAgentRunner(agent, YieldingIdleStrategy())
+    runner.start()
+    runner.close()
+    del runner
+    gc.collect()
+    # An exit handler left behind would still hold the runner, and that the agent.
+    assert sys.getrefcount(agent) == alone
 
 
 def test_a_negative_result_ends_the_loop():

@@ -147,6 +147,20 @@ def test_an_agent_may_close_its_own_runner():
     assert runner.is_closed
 
 
+def test_an_agent_may_close_its_runner_while_it_is_closed():
+    class Quitter(AgentBase):
+        closes_count = 0
+
+        def on_close(self):
+            self.closes_count += 1
+            runner.close()
+
+    agent = Quitter()
+    runner = AgentRunner(agent, YieldingIdleStrategy(), pytest.fail)
+    runner.close()
+    assert agent.closes_count == 1
+
+
 def test_an_invoker_runs_cycles_on_the_callers_thread():
     agent = Recorder(script=[3, 0])
     invoker = AgentInvoker(agent, pytest.fail)

@@ -118,7 +118,7 @@ class IdleStrategy:
     state: IdleState
     owner: object
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self):
         self.state.kind = IDLE_NOOP
         self.state.control = cython.NULL
 
@@ -170,7 +170,7 @@ class NoOpIdleStrategy(IdleStrategy):
 class BusySpinIdleStrategy(IdleStrategy):
     """One pause instruction: as quick as a no-op, kinder to the sibling hyperthread."""
 
-    def __init__(self):
+    def __cinit__(self):
         self.state.kind = IDLE_SPIN
 
 
@@ -178,7 +178,7 @@ class BusySpinIdleStrategy(IdleStrategy):
 class YieldingIdleStrategy(IdleStrategy):
     """Give the rest of the time slice to another runnable thread."""
 
-    def __init__(self):
+    def __cinit__(self):
         self.state.kind = IDLE_YIELD
 
 

@@ -32,7 +32,7 @@ class NativeAgent:
     agent is only handed to a runner or a composite.
     """
 
-    def __cinit__(self, *args, **kwargs):
+    def __cinit__(self):
         self.work = cython.NULL
         self.state = cython.NULL
         self.role_name = "native-agent"
@@ -146,7 +146,7 @@ class NativeAgentRunner:
         work: do_work_fn = self.agent.work
         state: p_void = self.agent.state
         idle: pointer[IdleState] = address(self.idle_strategy.state)
-        name: bytes = self.agent.role_name.encode()
+        name: bytes = self.agent.role_name.encode("utf-8", "replace")
         thread_set_name(name)
         now_ns: int64_t
         last_ns: int64_t

@@ -48,7 +48,9 @@ class AgentRunner:
         self._running = True
         self._closed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
+        # Reentrant, because on_close may close its runner.
+        self._lock = threading.RLock()
+        self._close_begun = False
 
     def start(self) -> AgentRunner:
         """Start the thread, named after the agent's role, and return the runner.
@@ -93,7 +95,8 @@ class AgentRunner:
             self._running = False
             thread = self._thread
             if thread is None:
-                if not self._closed.is_set():
+                if not self._close_begun:
+                    self._close_begun = True
                     self._close_agent()
                 return
         if thread is threading.current_thread():
