@@ -5,6 +5,7 @@ import gc
 import mmap
 import os
 import struct
+from pathlib import Path
 
 import pytest
 
@@ -49,7 +50,7 @@ def test_pre_touch_makes_pages_present(tmp_path):
     length = 64 * mmap.PAGESIZE + 8
 
     def resident_bytes(path):
-        text = open("/proc/self/smaps").read()
+        text = Path("/proc/self/smaps").read_text()
         section = text.split(str(path), 1)[1]
         return int(section.split("Rss:", 1)[1].split()[0]) * 1024
 
@@ -152,9 +153,9 @@ def test_view_outside_is_refused(offset, length):
 
 
 def test_no_descriptor_is_left_open(path):
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with MappedFile.create(path, 4096), MappedFile.open(path):
-        assert len(os.listdir("/proc/self/fd")) == before
+        assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_anonymous_memory_is_shared_with_a_fork():
