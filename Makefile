@@ -63,7 +63,7 @@ distclean: clean  ## remove .venv too
 # --- the parts of `verify` ---
 
 lint: $(VENV)/.tools
-	@$(BIN)/ruff check .
+	@$(BIN)/ruff check --output-format concise .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/cython-lint $$(find src -name '*.pxd')
 
