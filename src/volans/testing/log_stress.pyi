@@ -1,0 +1,6 @@
+from volans.testing.log_kit import LogKit
+
+def produce(
+    kit: LogKit, producer: int, count: int, max_length: int, exclusive: bool = False
+) -> dict[str, int]: ...
+def consume(kit: LogKit, count: int, window: int) -> dict[str, int]: ...
