@@ -25,7 +25,13 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few rounds, a tenth of the messages")
     parser.add_argument("--threading-mode", default="", help="SHARED, SHARED_NETWORK or DEDICATED")
     parser.add_argument("--idle", default="backoff", help="idle strategy of both drivers' agents")
+    parser.add_argument("--latency-idle", default="noop", help="the same for the round trips")
     parser.add_argument("--python", default=sys.executable, help="Python for Volans and pyzmq")
+    parser.add_argument(
+        "--same-python",
+        action="store_true",
+        help="compile Volans for the official side's Python and run it under that",
+    )
     parser.add_argument("--json", type=Path, help="write every figure to this file, too")
     arguments = parser.parse_args()
     unknown = sorted(set(arguments.names) - set(NAMES))
@@ -36,7 +42,8 @@ def main() -> int:
         scale=0.1 if arguments.quick else 1.0,
         threading_mode=arguments.threading_mode,
         idle_strategy=arguments.idle,
-        volans_python=arguments.python,
+        latency_idle_strategy=arguments.latency_idle,
+        volans_python=harness.build_for_peer() if arguments.same_python else arguments.python,
     )
     settings = options.driver_settings()
     print(f"machine: {os.cpu_count()} processors, {platform.platform()}, load {os.getloadavg()}")

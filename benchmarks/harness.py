@@ -1,6 +1,7 @@
 """Interleaved rounds, medians, and ratios with their spread: what every benchmark shares.
 
-The contenders take turns (A B C, A B C, ...), so that a busy machine is busy for all of them. A
+The contenders take turns (A B C, A B C, ...), so that a busy machine is busy for all of them, and
+the processes of those whose turn it is not are stopped, so that no idle driver takes a core. A
 ratio is taken inside each round and its median and quartiles are printed: a figure alone means
 little on a shared machine, a ratio of neighbours in time does.
 """
@@ -9,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import os
+import signal
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -22,6 +26,7 @@ sys.path.insert(0, str(HERE.parent / "tests" / "interop"))
 import peer  # noqa: E402
 
 PYZMQ_REQUIREMENT = "pyzmq==27.3.0"
+BUILD_REQUIREMENTS = ("cython==3.3.*", "setuptools>=77", "numpy>=1.26")
 SIDES = ("volans", "official", "zmq")
 
 
@@ -33,11 +38,16 @@ class Options:
     scale: float = 1.0
     threading_mode: str = ""
     idle_strategy: str = "backoff"
+    latency_idle_strategy: str = "noop"
     volans_python: str = sys.executable
 
     def count(self, full: int) -> int:
         """A message count, shrunk for a quick run."""
         return max(100, int(full * self.scale))
+
+    def for_latency(self) -> Options:
+        """The same with drivers that do not sleep: what one runs when round trips matter."""
+        return dataclasses.replace(self, idle_strategy=self.latency_idle_strategy)
 
     def driver_settings(self) -> dict[str, str]:
         """Settings both drivers get, by the variables both understand."""
@@ -62,6 +72,22 @@ class Missing(Exception):
     """Why a side cannot take part."""
 
 
+def build_for_peer() -> str:
+    """Compile Volans in place for the peer's Python too, and return that Python.
+
+    Python calls then differ by the library alone, not by the interpreter.
+    """
+    python = peer.peer_python((PYZMQ_REQUIREMENT, *BUILD_REQUIREMENTS))
+    build = {"VOLANS_CYTHON_BUILD_DIR": str(peer.ROOT / "build" / "cython-peer")}
+    subprocess.run(
+        [python, "setup.py", "-q", "build_ext", "--inplace"],
+        cwd=peer.ROOT,
+        env={**os.environ, **build},
+        check=True,
+    )
+    return python
+
+
 def start_worker(side: str, options: Options) -> peer.Worker:
     """A worker process of one side, ready for commands; raises Missing."""
     script = str(HERE / f"{side}_worker.py")
@@ -82,9 +108,17 @@ def start_worker(side: str, options: Options) -> peer.Worker:
 
 
 def available_sides(options: Options, wanted: tuple[str, ...] = SIDES) -> dict[str, str]:
-    """The sides that can run here and what they are; says on stderr why one cannot."""
+    """Those of the wanted sides that can run here, and what they are."""
+    everything = _available_sides(options.volans_python)
+    return {side: everything[side] for side in wanted if side in everything}
+
+
+@functools.cache
+def _available_sides(volans_python: str) -> dict[str, str]:
+    # Says on stderr why a side cannot take part, once.
+    options = Options(volans_python=volans_python)
     found = {}
-    for side in wanted:
+    for side in SIDES:
         if side == "volans":
             script = "import volans; volans.connect; volans.MediaDriver"
             answer = subprocess.run(
@@ -107,26 +141,56 @@ def available_sides(options: Options, wanted: tuple[str, ...] = SIDES) -> dict[s
 
 Round = Callable[[], Mapping[str, float]]
 Samples = dict[str, dict[str, list[float]]]
+SETTLE_SECONDS = 0.02
 
 
-def interleave(contenders: Mapping[str, Round], rounds: int, warm_ups: int = 1) -> Samples:
+@dataclasses.dataclass(frozen=True)
+class Contender:
+    """Measures one round; ``processes`` run during its rounds only."""
+
+    measure: Round
+    processes: tuple[subprocess.Popen, ...] = ()
+
+    def pause(self) -> None:
+        self._signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._signal(signal.SIGCONT)
+
+    def _signal(self, number: int) -> None:
+        for process in self.processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+
+def interleave(contenders: Mapping[str, Contender], rounds: int, warm_ups: int = 1) -> Samples:
     """``samples[contender][metric]``: one figure a round, the contenders taking turns.
 
     A contender that fails is reported and leaves the run; the others go on.
     """
     samples: Samples = {name: {} for name in contenders}
     running = dict(contenders)
-    for number in range(warm_ups + rounds):
-        for name, measure in list(running.items()):
-            try:
-                figures = measure()
-            except peer.WorkerFailed as failure:
-                print(f"  {name} leaves the run: {str(failure)[-600:]}", file=sys.stderr)
-                del running[name]
-                continue
-            if number >= warm_ups:
-                for metric, value in figures.items():
-                    samples[name].setdefault(metric, []).append(value)
+    for contender in contenders.values():
+        contender.pause()
+    try:
+        for number in range(warm_ups + rounds):
+            for name, contender in list(running.items()):
+                contender.resume()
+                time.sleep(SETTLE_SECONDS)
+                try:
+                    figures = contender.measure()
+                except peer.WorkerFailed as failure:
+                    print(f"  {name} leaves the run: {str(failure)[-600:]}", file=sys.stderr)
+                    del running[name]
+                    continue
+                finally:
+                    contender.pause()
+                if number >= warm_ups:
+                    for metric, value in figures.items():
+                        samples[name].setdefault(metric, []).append(value)
+    finally:
+        for contender in contenders.values():
+            contender.resume()
     return samples
 
 
@@ -216,13 +280,13 @@ def _figure(value: float) -> str:
 
 
 @contextlib.contextmanager
-def driver_process(side: str, options: Options) -> Iterator[Path]:
-    """A driver in a process of its own; its directory."""
+def driver_process(side: str, options: Options) -> Iterator[peer.Driver]:
+    """A driver in a process of its own."""
     with (
         peer.scratch_directory("volans-bench-") as base,
         peer.Driver(side, base / side, options.driver_settings()) as driver,
     ):
-        yield driver.directory
+        yield driver
 
 
 @contextlib.contextmanager

@@ -14,7 +14,7 @@ TARGET_MS = 150.0
 
 
 def run(options: harness.Options, report: harness.Report) -> None:
-    contenders: dict[str, harness.Round] = {}
+    contenders: dict[str, harness.Contender] = {}
     for side in harness.available_sides(options):
         module = {"volans": "volans", "official": "pyaeron", "zmq": "zmq"}[side]
         python = peer.peer_python() if side == "official" else options.volans_python
@@ -27,7 +27,7 @@ def run(options: harness.Options, report: harness.Report) -> None:
         print(f"  target < {TARGET_MS:g} ms  {good}")
 
 
-def _import(python: str, module: str) -> harness.Round:
+def _import(python: str, module: str) -> harness.Contender:
     def start_ms(code: str) -> float:
         start_ns = time.perf_counter_ns()
         subprocess.run([python, "-c", code], env=peer.volans_environment(), check=True)
@@ -36,4 +36,4 @@ def _import(python: str, module: str) -> harness.Round:
     def measure() -> dict[str, float]:
         return {"import": start_ms(f"import {module}") - start_ms("")}
 
-    return measure
+    return harness.Contender(measure)

@@ -22,8 +22,8 @@ CHANNEL = "aeron:ipc?term-length=16m"
 
 def run(options: harness.Options, report: harness.Report) -> None:
     with contextlib.ExitStack() as stack:
-        rates: dict[str, harness.Round] = {}
-        calls: dict[str, harness.Round] = {}
+        rates: dict[str, harness.Contender] = {}
+        calls: dict[str, harness.Contender] = {}
         for side in harness.available_sides(options, ("volans", "official")):
             worker, directory = stack.enter_context(harness.embedded_worker(side, options))
             worker.call(
@@ -46,16 +46,16 @@ def run(options: harness.Options, report: harness.Report) -> None:
         report.ratio(call_samples, ("volans", metric), ("official", metric))
 
 
-def _rate(worker: peer.Worker, options: harness.Options) -> harness.Round:
+def _rate(worker: peer.Worker, options: harness.Options) -> harness.Contender:
     def measure() -> dict[str, float]:
         count = options.count(ONE_WAY_COUNT)
         done = worker.call(command="loops_one_way", count=count, size=MESSAGE_BYTES)
         return {"one way": count * 1e9 / done["elapsed_ns"]}
 
-    return measure
+    return harness.Contender(measure, (worker.process,))
 
 
-def _calls(worker: peer.Worker, options: harness.Options) -> harness.Round:
+def _calls(worker: peer.Worker, options: harness.Options) -> harness.Contender:
     bursts = max(3, int(BURSTS_A_ROUND * options.scale))
 
     def measure() -> dict[str, float]:
@@ -68,4 +68,4 @@ def _calls(worker: peer.Worker, options: harness.Options) -> harness.Round:
             "poll": min(run["poll_ns"] for run in runs),
         }
 
-    return measure
+    return harness.Contender(measure, (worker.process,))

@@ -22,7 +22,7 @@ CHANNEL = "aeron:ipc?term-length=1m"
 
 def run(options: harness.Options, report: harness.Report) -> None:
     with contextlib.ExitStack() as stack:
-        contenders: dict[str, harness.Round] = {}
+        contenders: dict[str, harness.Contender] = {}
         for side in harness.available_sides(options, ("volans", "official")):
             worker, directory = stack.enter_context(harness.embedded_worker(side, options))
             worker.call(command="connect", directory=directory)
@@ -40,7 +40,7 @@ def run(options: harness.Options, report: harness.Report) -> None:
         report.ratio(samples, ours, theirs, harness.at_most(0.3))
 
 
-def _bursts(worker: peer.Worker, options: harness.Options, batches: bool) -> harness.Round:
+def _bursts(worker: peer.Worker, options: harness.Options, batches: bool) -> harness.Contender:
     bursts = max(3, int(BURSTS_A_ROUND * options.scale))
 
     def best(command: str, **arguments: int) -> dict:
@@ -63,4 +63,4 @@ def _bursts(worker: peer.Worker, options: harness.Options, batches: bool) -> har
             figures |= {"offer_batch": batch["offer_ns"], "poll_batch": batch["poll_ns"]}
         return figures
 
-    return measure
+    return harness.Contender(measure, (worker.process,))

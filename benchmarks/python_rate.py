@@ -1,13 +1,13 @@
 """What a Python application gets between two processes: one-way rate and round trip, 32 bytes.
 
-Volans and the official client through their drivers (IPC and UDP loopback), pyzmq over its ipc
-and tcp transports (PUSH and PULL). For Volans also with ``offer_batch`` and ``poll_batch``.
+Volans and the official client through a driver process each (IPC, and UDP loopback), pyzmq over
+its ipc and tcp transports (PUSH and PULL). For Volans also with ``offer_batch`` and ``poll_batch``.
 """
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import peer
@@ -68,35 +68,46 @@ class Pair:
         return done["p50_ns"] / 1000
 
 
-def _pairs(stack: contextlib.ExitStack, side: str, options: harness.Options) -> dict[str, Pair]:
+Measurement = Callable[[Pair, str, harness.Options, bool], harness.Round]
+
+
+def _channels(stack: contextlib.ExitStack, side: str) -> dict[str, tuple[str, str]]:
     there, back = free_ports(2)
     if side == "zmq":
         base = stack.enter_context(peer.scratch_directory("volans-zmq-"))
-        channels = {
+        return {
             "ipc": (f"ipc://{base}/there", f"ipc://{base}/back"),
             "tcp": (f"tcp://127.0.0.1:{there}", f"tcp://127.0.0.1:{back}"),
         }
-        directory = None
-    else:
-        directory = stack.enter_context(harness.driver_process(side, options))
-        channels = {
-            "ipc": ("aeron:ipc?alias=there", "aeron:ipc?alias=back"),
-            "udp": tuple(f"aeron:udp?endpoint=127.0.0.1:{port}" for port in (there, back)),
-        }
-    return {media: Pair(stack, side, options, directory, ways) for media, ways in channels.items()}
+    return {
+        "ipc": ("aeron:ipc?alias=there", "aeron:ipc?alias=back"),
+        "udp": (
+            f"aeron:udp?endpoint=127.0.0.1:{there}",
+            f"aeron:udp?endpoint=127.0.0.1:{back}",
+        ),
+    }
+
+
+def _interleaved(options: harness.Options, measurement: Measurement) -> harness.Samples:
+    with contextlib.ExitStack() as stack:
+        contenders: dict[str, harness.Contender] = {}
+        for side in harness.available_sides(options):
+            for media, channels in _channels(stack, side).items():
+                drivers, directory = [], None
+                if side != "zmq":
+                    drivers = [stack.enter_context(harness.driver_process(side, options))]
+                    directory = drivers[0].directory
+                pair = Pair(stack, side, options, directory, channels)
+                contenders[f"{side} {media}"] = harness.Contender(
+                    measurement(pair, media, options, side == "volans"),
+                    tuple(part.process for part in (*drivers, pair.sender, pair.receiver)),
+                )
+        return harness.interleave(contenders, options.rounds)
 
 
 def run(options: harness.Options, report: harness.Report) -> None:
-    with contextlib.ExitStack() as stack:
-        rates: dict[str, harness.Round] = {}
-        trips: dict[str, harness.Round] = {}
-        for side in harness.available_sides(options):
-            for media, pair in _pairs(stack, side, options).items():
-                rates[f"{side} {media}"] = _rate(pair, media, options, side == "volans")
-                trips[f"{side} {media}"] = _trips(pair, options)
-        rate_samples = harness.interleave(rates, options.rounds)
-        trip_samples = harness.interleave(trips, options.rounds)
-    report.figures(f"{TITLE}, one way", "msg/s", rate_samples)
+    samples = _interleaved(options, _rate)
+    report.figures(f"{TITLE}, one way", "msg/s", samples)
     one, many = "one way", "one way, batches"
     for ours, theirs, single, batches in (
         ("volans ipc", "zmq ipc", 5.0, 15.0),
@@ -105,18 +116,21 @@ def run(options: harness.Options, report: harness.Report) -> None:
         ("volans udp", "official udp", None, None),
     ):
         target = harness.at_least(single) if single else None
-        report.ratio(rate_samples, (ours, one), (theirs, one), target)
+        report.ratio(samples, (ours, one), (theirs, one), target)
         target = harness.at_least(batches) if batches else None
-        report.ratio(rate_samples, (ours, many), (theirs, one), target)
-    report.figures(f"{TITLE}, round trip p50", "us", trip_samples)
+        report.ratio(samples, (ours, many), (theirs, one), target)
+    latency = options.for_latency()
+    samples = _interleaved(latency, _trips)
+    report.figures(f"{TITLE}, round trip, {latency.idle_strategy} drivers", "us", samples)
     for ours, theirs, limit in (
         ("volans ipc", "zmq ipc", 0.3),
+        ("volans udp", "zmq ipc", 0.3),
         ("volans udp", "zmq tcp", 0.3),
         ("volans ipc", "official ipc", None),
         ("volans udp", "official udp", None),
     ):
         target = harness.at_most(limit) if limit else None
-        report.ratio(trip_samples, (ours, "p50"), (theirs, "p50"), target)
+        report.ratio(samples, (ours, "p50"), (theirs, "p50"), target)
 
 
 def _rate(pair: Pair, media: str, options: harness.Options, batches: bool) -> harness.Round:
@@ -130,7 +144,7 @@ def _rate(pair: Pair, media: str, options: harness.Options, batches: bool) -> ha
     return measure
 
 
-def _trips(pair: Pair, options: harness.Options) -> harness.Round:
+def _trips(pair: Pair, media: str, options: harness.Options, batches: bool) -> harness.Round:
     def measure() -> Mapping[str, float]:
         return {"p50": pair.p50_us(options.count(ROUND_TRIP_COUNT))}
 

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import peer
 
@@ -18,6 +17,8 @@ from benchmarks import harness
 TITLE = "UDP loopback, compiled both ends"
 RATE_COUNTS = {32: 400_000, 1024: 60_000}
 ROUND_TRIP_COUNT = 5000
+
+Measurement = Callable[[peer.Worker, harness.Options], harness.Round]
 
 
 def free_ports(count: int) -> list[int]:
@@ -32,35 +33,35 @@ def free_ports(count: int) -> list[int]:
 
 
 def run(options: harness.Options, report: harness.Report) -> None:
-    with contextlib.ExitStack() as stack:
-        rates: dict[str, harness.Round] = {}
-        trips: dict[str, harness.Round] = {}
-        for side in harness.available_sides(options, ("volans", "official")):
-            directory = stack.enter_context(harness.driver_process(side, options))
-            worker = stack.enter_context(harness.start_worker(side, options))
-            _open(worker, directory)
-            rates[side] = _rate(worker, options)
-            trips[side] = _round_trips(worker, options)
-        rate_samples = harness.interleave(rates, options.rounds)
-        trip_samples = harness.interleave(trips, options.rounds)
-    report.figures(f"{TITLE}, one way", "msg/s", rate_samples)
+    samples = _interleaved(options, _rate)
+    report.figures(f"{TITLE}, one way", "msg/s", samples)
     for size in RATE_COUNTS:
         ours, theirs = ("volans", f"{size} B"), ("official", f"{size} B")
-        report.ratio(rate_samples, ours, theirs, harness.at_least(1.0))
-    report.figures(f"{TITLE}, round trip 32 B", "us", trip_samples)
-    report.ratio(trip_samples, ("volans", "p50"), ("official", "p50"), harness.at_most(1.0))
-    report.ratio(trip_samples, ("volans", "p99"), ("official", "p99"))
+        report.ratio(samples, ours, theirs, harness.at_least(1.0))
+    latency = options.for_latency()
+    samples = _interleaved(latency, _round_trips)
+    report.figures(f"{TITLE}, round trip 32 B, {latency.idle_strategy} drivers", "us", samples)
+    report.ratio(samples, ("volans", "p50"), ("official", "p50"), harness.at_most(1.0))
+    report.ratio(samples, ("volans", "p99"), ("official", "p99"))
 
 
-def _open(worker: peer.Worker, directory: Path) -> None:
-    there, back = free_ports(2)
-    worker.call(
-        command="open_loops",
-        directory=str(directory),
-        channel=f"aeron:udp?endpoint=127.0.0.1:{there}",
-        answers=f"aeron:udp?endpoint=127.0.0.1:{back}",
-        stream_id=30,
-    )
+def _interleaved(options: harness.Options, measurement: Measurement) -> harness.Samples:
+    with contextlib.ExitStack() as stack:
+        contenders: dict[str, harness.Contender] = {}
+        for side in harness.available_sides(options, ("volans", "official")):
+            driver = stack.enter_context(harness.driver_process(side, options))
+            worker = stack.enter_context(harness.start_worker(side, options))
+            there, back = free_ports(2)
+            worker.call(
+                command="open_loops",
+                directory=str(driver.directory),
+                channel=f"aeron:udp?endpoint=127.0.0.1:{there}",
+                answers=f"aeron:udp?endpoint=127.0.0.1:{back}",
+                stream_id=30,
+            )
+            processes = (driver.process, worker.process)
+            contenders[side] = harness.Contender(measurement(worker, options), processes)
+        return harness.interleave(contenders, options.rounds)
 
 
 def _rate(worker: peer.Worker, options: harness.Options) -> harness.Round:

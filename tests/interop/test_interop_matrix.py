@@ -120,6 +120,46 @@ def test_one_driver(
     assert peer_counters.system_counters(directory)[peer_counters.ERRORS] == 0
 
 
+@pytest.mark.parametrize("media", ["ipc", "udp"])
+@pytest.mark.parametrize(
+    ("ping_kind", "pong_kind"),
+    [("official", "official"), ("volans", "official"), ("official", "volans")],
+)
+@pytest.mark.parametrize("driver_kind", KINDS)
+def test_round_trips(
+    driver_kind: str,
+    ping_kind: str,
+    pong_kind: str,
+    media: str,
+    need: Callable[..., None],
+    drivers: Callable[[str], peer.Driver],
+    workers: Workers,
+    fresh_stream: Callable[[], int],
+    free_port: Callable[[], int],
+) -> None:
+    """Requests and answers on two streams at once, one in flight."""
+    need(driver_kind, ping_kind, pong_kind)
+    directory = drivers(driver_kind).directory
+    ping = workers.get(ping_kind, directory, "publisher")
+    pong = workers.get(pong_kind, directory, "subscriber")
+    channels = {
+        way: "aeron:ipc" if media == "ipc" else f"aeron:udp?endpoint=127.0.0.1:{free_port()}"
+        for way in ("ping", "pong")
+    }
+    count, stream_id = 200, fresh_stream()
+    try:
+        pong.send(command="pong", stream_id=stream_id, count=count, **channels)
+        pong.expect("subscribed")
+        done = ping.call(command="ping", stream_id=stream_id, count=count, **channels)
+        pong.expect("done")
+        ping.call(command="close")
+        pong.call(command="close")
+    except peer.WorkerFailed:
+        workers.discard(ping, pong)
+        raise
+    assert done["count"] == count
+
+
 def loss_settings(kind: str, rate: float) -> dict[str, str]:
     """Makes a driver drop this share of the datagrams it receives, whatever their type."""
     if not rate:
