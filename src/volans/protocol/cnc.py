@@ -161,7 +161,7 @@ class CncFile:
                 f"{self.path}: version {version_text(self.version)} is not compatible with "
                 f"{version_text(CNC_VERSION)}: use a driver and a client of like versions"
             )
-        self.layout = CncLayout(*fields[1:6], fields[9])
+        self.layout = CncLayout(fields[1], fields[2], fields[3], fields[4], fields[5], fields[9])
         self.client_liveness_timeout_ns, self.start_timestamp_ms, self.pid = fields[6:9]
         self.layout.check(self.path)
         if self.client_liveness_timeout_ns < 0:

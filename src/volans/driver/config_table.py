@@ -1,0 +1,86 @@
+"""Every setting of a media driver in one table: its variable, kind, default, limits and meaning.
+
+The names, defaults and limits are those of the official C driver. Settings marked ``listed``
+are read and checked, so that nothing is refused, but nothing acts on them yet.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from volans.driver.config_setting import GIB, INT64_MIN, Kind, Setting
+from volans.driver.config_table_network import NETWORK_SETTINGS
+from volans.driver.config_table_process import PROCESS_SETTINGS
+from volans.driver.config_table_streams import STREAM_SETTINGS
+
+_SIZE, _INTEGER, _TEXT = Kind.SIZE, Kind.INTEGER, Kind.TEXT
+
+_EVENT_LOG: Final = (
+    Setting("event_log", "AERON_EVENT_LOG", _TEXT, None, "events to log", listed=True),
+    Setting(
+        "event_log_disable",
+        "AERON_EVENT_LOG_DISABLE",
+        _TEXT,
+        None,
+        "events not to log",
+        listed=True,
+    ),
+    Setting(
+        "event_log_filename",
+        "AERON_EVENT_LOG_FILENAME",
+        _TEXT,
+        None,
+        "where events are logged",
+        listed=True,
+    ),
+    Setting(
+        "event_log_file_max_length",
+        "AERON_EVENT_LOG_FILE_MAX_LENGTH",
+        _SIZE,
+        0,
+        "longest event log file; 0: any",
+        listed=True,
+    ),
+)
+
+_VOLANS: Final = (
+    Setting(
+        "transport",
+        "VOLANS_TRANSPORT",
+        _TEXT,
+        "mmsg",
+        "network API: sockets, mmsg, simulated, …",
+    ),
+    Setting(
+        "capture",
+        "VOLANS_CAPTURE",
+        _TEXT,
+        None,
+        "write all datagrams to this pcapng file",
+    ),
+    Setting(
+        "capture_max_length",
+        "VOLANS_CAPTURE_MAX_LENGTH",
+        _SIZE,
+        GIB,
+        "longest capture file",
+    ),
+    Setting(
+        "random_seed",
+        "VOLANS_RANDOM_SEED",
+        _INTEGER,
+        None,
+        "seed of session and receiver ids; random when not set",
+        INT64_MIN,
+    ),
+)
+
+SETTINGS: Final[tuple[Setting, ...]] = (
+    *PROCESS_SETTINGS,
+    *STREAM_SETTINGS,
+    *NETWORK_SETTINGS,
+    *_EVENT_LOG,
+    *_VOLANS,
+)
+BY_NAME: Final[dict[str, Setting]] = {setting.name: setting for setting in SETTINGS}
+BY_VARIABLE: Final[dict[str, Setting]] = {setting.variable: setting for setting in SETTINGS}
