@@ -47,6 +47,8 @@ def defined_tests(tree: ast.AST, prefix: str = "") -> Iterator[str]:
         elif isinstance(node, ast.ClassDef):
             yield prefix + node.name
             yield from defined_tests(node, f"{prefix}{node.name}::")
+        elif isinstance(node, ast.Assign):  # TestModel = Model.TestCase, as hypothesis has it
+            yield from (prefix + name.id for name in node.targets if isinstance(name, ast.Name))
 
 
 def missing_test(root: Path, test: str) -> str | None:
