@@ -8,8 +8,11 @@ tools/venv.sh "$venv"
 "$venv/bin/python" -m pip install -q --disable-pip-version-check --upgrade pip
 "$venv/bin/python" tools/development_requirements.py >build/development-requirements.txt
 "$venv/bin/python" -m pip install -q --disable-pip-version-check -r build/development-requirements.txt
+# What only later Pythons can install is pinned by hand: this Python cannot resolve it.
+for_later_pythons=$(grep '; python_version' requirements-dev.lock || true)
 {
     echo "# Pinned versions for development, written by 'make lock' from pyproject.toml."
-    "$venv/bin/python" -m pip freeze --all --exclude pip --exclude wheel
-    grep 'python_version' build/development-requirements.txt || true
-} >requirements-dev.lock
+    "$venv/bin/python" -m pip freeze --all --exclude pip
+    printf '%s\n' "$for_later_pythons"
+} >build/requirements-dev.lock
+mv build/requirements-dev.lock requirements-dev.lock
