@@ -666,14 +666,14 @@ def batch_share(
     framed_length: int32_t,
     count: int64_t,
 ) -> int64_t:
-    bytes_max: int64_t = BATCH_RESERVATION_LENGTH
-    share: int64_t = (limit - position + framed_length - 1) // framed_length
-    if bytes_max > appender.max_message_length:
-        bytes_max = appender.max_message_length
-    if share > bytes_max // framed_length:
-        share = bytes_max // framed_length
-        if share == 0:
-            share = 1
+    room: int64_t = limit - position
+    share: int64_t
+    if room > BATCH_RESERVATION_LENGTH:
+        room = BATCH_RESERVATION_LENGTH
+    if room > appender.max_message_length:
+        room = appender.max_message_length
+    # The last one may begin before the limit and end behind it.
+    share = (room + framed_length - 1) // framed_length
     return share if share < count else count
 
 

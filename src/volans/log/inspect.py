@@ -244,7 +244,9 @@ class LogInspector:
         base = index * term_length
         offset = 0
         while offset < term_length:
-            header = _HEADER.unpack(self._read(base + offset, _HEADER.size))
+            header: tuple[int, int, int, int, int, int, int, int, int] = _HEADER.unpack(
+                self._read(base + offset, _HEADER.size)
+            )
             frame_length, frame_type = header[0], header[3]
             if frame_length == 0:
                 return
@@ -259,7 +261,7 @@ class LogInspector:
             if frame_length > 0 and frame_type != 0:
                 length = min(frame_length - _HEADER.size, max(payload_limit, 0))
                 payload = self._read(base + offset + _HEADER.size, length)
-            yield LogFrame(index, offset, *header, payload=payload)
+            yield LogFrame(index, offset, *header, payload)
             if frame_length < 0:
                 return
             offset += (frame_length + _FRAME_ALIGNMENT - 1) & ~(_FRAME_ALIGNMENT - 1)
