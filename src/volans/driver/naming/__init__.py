@@ -1,0 +1,1 @@
+"""From the names in channels to addresses."""
