@@ -22,11 +22,11 @@ def align(length: int) -> int:
 
 
 class Reader:
-    """A receiver and where the model says it stands: the index of its next message."""
+    """A receiver and the position the model says it stands at."""
 
-    def __init__(self, receiver, next_index: int) -> None:
+    def __init__(self, receiver, position: int) -> None:
         self.receiver = receiver
-        self.next_index = next_index
+        self.position = position
         self.laps = 0
 
 
@@ -36,7 +36,7 @@ class Broadcast(RuleBasedStateMachine):
         self.capacity = capacity
         self.buffer = bytearray(capacity + TRAILER)
         self.transmitter = BroadcastTransmitter(self.buffer)
-        self.messages: list[tuple[int, int, bytes]] = []  # (read position, type, payload)
+        self.messages: list[tuple[int, int, bytes]] = []  # (start, type, payload)
         self.tail = 0
         self.readers = [Reader(CopyBroadcastReceiver(self.buffer), 0)]
 
@@ -44,28 +44,30 @@ class Broadcast(RuleBasedStateMachine):
     def transmit(self, type_id: int, data) -> None:
         payload = data.draw(st.binary(max_size=self.transmitter.max_message_length))
         required = align(8 + len(payload))
-        position = self.tail  # a receiver reads on from where the padding, if any, begins
+        padding_position = self.tail
         to_end = self.capacity - self.tail % self.capacity
         if to_end < required:
             self.tail += to_end
         start = self.tail
         self.tail += required
         self.transmitter.transmit(type_id, payload)
-        self.messages.append((position, type_id, payload))
+        self.messages.append((start, type_id, payload))
         counters = struct.unpack_from("<qqq", self.buffer, self.capacity)
         assert counters == (self.tail, self.tail, start)
         offset = start % self.capacity
         assert struct.unpack_from("<ii", self.buffer, offset) == (8 + len(payload), type_id)
         assert self.buffer[offset + 8 : offset + 8 + len(payload)] == payload
-        if start != position:
-            padding = struct.unpack_from("<ii", self.buffer, position % self.capacity)
+        if start != padding_position:
+            padding = struct.unpack_from("<ii", self.buffer, padding_position % self.capacity)
             assert padding == (to_end, -1)
 
     @rule()
     def join(self) -> None:
         if len(self.readers) < 3:
-            latest = max(0, len(self.messages) - 1)
-            self.readers.append(Reader(CopyBroadcastReceiver(self.buffer), latest))
+            self.readers.append(Reader(CopyBroadcastReceiver(self.buffer), self.latest()))
+
+    def latest(self) -> int:
+        return self.messages[-1][0] if self.messages else 0
 
     @rule(which=st.integers(0, 2))
     def receive(self, which: int) -> None:
@@ -75,23 +77,20 @@ class Broadcast(RuleBasedStateMachine):
         def handler(type_id, view):
             received.append((type_id, bytes(view)))
 
-        if reader.next_index == len(self.messages):
+        if reader.position == self.tail:
             assert reader.receiver.receive(handler) == 0
             assert received == []
-            return
-        position, type_id, payload = self.messages[reader.next_index]
-        joined_at_latest = reader.next_index == len(self.messages) - 1
-        lapped = position + self.capacity <= self.tail
-        if lapped and not joined_at_latest:
+        elif reader.position + self.capacity <= self.tail:
             with pytest.raises(BroadcastLappedError, match="keep up"):
                 reader.receiver.receive(handler)
             assert received == []
             reader.laps += 1
-            reader.next_index = len(self.messages) - 1
-        elif not lapped:
+            reader.position = self.latest()
+        else:
+            start, type_id, payload = next(m for m in self.messages if m[0] >= reader.position)
             assert reader.receiver.receive(handler) == 1
             assert received == [(type_id, payload)]
-            reader.next_index += 1
+            reader.position = start + align(8 + len(payload))
         assert reader.receiver.lapped_count == reader.laps
 
     @rule()

@@ -16,6 +16,7 @@ from volans.memory import AtomicCounter, CountersManager, ManyToOneRingBuffer, M
 from volans.testing import litmus
 
 RING_BYTES = 4096 + 768
+FULL_RING_BYTES = 512 + 768  # so small that producers wait for each consumed byte
 BROADCAST_BYTES = 4096 + 128
 
 
@@ -23,10 +24,11 @@ def assert_perfect(verdict, total):
     assert (verdict.received, verdict.damaged, verdict.misordered) == (total, 0, 0)
 
 
+@pytest.mark.parametrize("ring_bytes", [RING_BYTES, FULL_RING_BYTES])
 @pytest.mark.parametrize("producers", [1, 3])
-def test_many_threads_write_one_reads(producers):
-    count = 60_000 // producers
-    with MappedFile.anonymous(RING_BYTES) as memory, ThreadPoolExecutor(producers) as pool:
+def test_many_threads_write_one_reads(producers, ring_bytes):
+    count = 120_000 // producers
+    with MappedFile.anonymous(ring_bytes) as memory, ThreadPoolExecutor(producers) as pool:
         written = [
             pool.submit(litmus.produce, memory, i, count, claim_every=7) for i in range(producers)
         ]

@@ -13,6 +13,7 @@ from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, point
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.volans.memory.atomic import (
+    cpu_pause,
     load_acquire_i64,
     load_relaxed_i64,
     store_relaxed_i64,
@@ -91,10 +92,13 @@ def is_whole(message: pointer[int64_t], length: int32_t) -> cython.bint:
 @cfunc
 @nogil
 @exceptval(check=False)
-@cython.inline
-def give_way() -> cython.void:
-    """Let another thread of a crowded machine run."""
-    sleep_ns(0)
+def wait_a_little(waits: int64_t) -> int64_t:
+    """Spin mostly, to meet the other side in the act; sleep at times, for a crowded machine."""
+    if waits % 256 == 255:
+        sleep_ns(0)
+    else:
+        cpu_pause()
+    return waits + 1
 
 
 # --- rings ---------------------------------------------------------------------------------
@@ -117,6 +121,7 @@ def produce(
     ring = cython.declare(RingBuffer)
     message = cython.declare(int64_t[8])
     words: pointer[int64_t] = cast(pointer[int64_t], message)
+    waits: int64_t = 0
     sequence: int64_t = 0
     length: int32_t
     result: int32_t
@@ -144,7 +149,7 @@ def produce(
             elif result != RING_FULL or monotonic_ns() > deadline_ns:
                 break
             else:
-                give_way()
+                waits = wait_a_little(waits)
     return sequence
 
 
@@ -206,6 +211,7 @@ def consume(
     verdict: RingVerdict = RingVerdict(producers)
     clientd: p_void = cast(p_void, verdict)
     deadline_ns: int64_t = monotonic_ns() + patience_ns
+    waits: int64_t = 0
     messages: int32_t
     if ring_buffer_wrap(address(ring), view_address(view), view.nbytes) != 0:
         raise ValueError(f"{view.nbytes} bytes are no ring buffer")
@@ -218,7 +224,7 @@ def consume(
             if messages == 0:
                 if monotonic_ns() > deadline_ns:
                     break
-                give_way()
+                waits = wait_a_little(waits)
     return verdict
 
 
@@ -240,7 +246,7 @@ def transmit(buffer, count: int64_t, *, pause_every: int64_t = 0) -> int:
             length = fill(words, 0, sequence)
             broadcast_transmit(address(broadcast), 1, words, length)
             if pause_every != 0 and sequence % pause_every == 0:
-                give_way()
+                sleep_ns(0)
     return count
 
 
@@ -252,6 +258,7 @@ def receive(buffer, last_sequence: int64_t, *, patience_ns: int64_t = 30_000_000
     scratch = cython.declare(int64_t[64])
     words: pointer[int64_t] = cast(pointer[int64_t], scratch)
     deadline_ns: int64_t = monotonic_ns() + patience_ns
+    waits: int64_t = 0
     received: int64_t = 0
     damaged: int64_t = 0
     backwards: int64_t = 0
@@ -282,7 +289,7 @@ def receive(buffer, last_sequence: int64_t, *, patience_ns: int64_t = 30_000_000
             elif length == -1:
                 if monotonic_ns() > deadline_ns:
                     break
-                give_way()
+                waits = wait_a_little(waits)
             else:
                 lapped = True
     return {
@@ -323,6 +330,7 @@ def observe_messages(buffer, rounds: int64_t, *, patience_ns: int64_t = 30_000_0
     data: pointer[int64_t] = cast(pointer[int64_t], view_address(view))
     flag: pointer[int64_t] = data + 16
     deadline_ns: int64_t = monotonic_ns() + patience_ns
+    waits: int64_t = 0
     looks: int64_t = 0
     violations: int64_t = 0
     changes: int64_t = 0
@@ -340,5 +348,5 @@ def observe_messages(buffer, rounds: int64_t, *, patience_ns: int64_t = 30_000_0
             elif looks % 4096 == 0:
                 if monotonic_ns() > deadline_ns:
                     break
-                give_way()
+                waits = wait_a_little(waits)
     return {"looks": looks, "changes": changes, "violations": violations, "last": seen}
