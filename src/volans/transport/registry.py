@@ -21,6 +21,7 @@ _factories = {
 }
 
 
+@cython.no_gc_clear  # the engine may need keep_alive until its close
 @cclass
 class EngineHandle:
     """Owns one transport engine.
