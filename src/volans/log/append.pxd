@@ -1,4 +1,5 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from volans.log.batch cimport append_batch      # for who cimports it from here
 from volans.log.layout cimport Appender, ClaimResult, LogBuffers, Piece
 from volans.protocol.layout cimport DataHeader
 
@@ -16,6 +17,4 @@ cdef int64_t append_padding_exclusive(Appender *appender, int32_t length) noexce
 cdef int64_t append_block_exclusive(Appender *appender, const uint8_t *block, int32_t length) noexcept nogil
 cdef void claim_commit(DataHeader *header, int32_t frame_length) noexcept nogil
 cdef void claim_abort(DataHeader *header, int32_t frame_length) noexcept nogil
-# Many messages of equal length and stride: how many were accepted (>= 0); *code tells why it stopped short.
-cdef int64_t append_batch(Appender *appender, bint exclusive, const uint8_t *first, int64_t stride, int32_t length, int64_t count, int64_t *code) noexcept nogil
 cdef int64_t appender_position(Appender *appender, bint exclusive) noexcept nogil

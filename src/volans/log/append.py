@@ -16,16 +16,14 @@ from __future__ import annotations
 
 import cython
 from cython import address, cast, cfunc, exceptval, nogil, pointer, void
-from cython.cimports.libc.stdint import int16_t, int32_t, int64_t, uint8_t
+from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.libc.string import memcpy
-from cython.cimports.volans.log.buffers import log_producer_position, log_rotate
+from cython.cimports.volans.log.buffers import log_producer_position
+from cython.cimports.volans.log.frames import begin_frame, write_whole
 from cython.cimports.volans.log.layout import (
     APPEND_ADMIN_ACTION,
-    APPEND_BACK_PRESSURED,
     APPEND_MAX_POSITION_EXCEEDED,
     APPEND_MESSAGE_TOO_LONG,
-    APPEND_NOT_CONNECTED,
-    BATCH_RESERVATION_LENGTH,
     MAX_MESSAGE_LENGTH,
     Appender,
     AppendSlot,
@@ -41,8 +39,14 @@ from cython.cimports.volans.log.position import (
     raw_tail_term_id,
     raw_tail_term_offset,
 )
+from cython.cimports.volans.log.term_end import (
+    refuse,
+    rotate_exclusive,
+    trip,
+    trip_exclusive,
+    write_padding,
+)
 from cython.cimports.volans.memory.atomic import (
-    fence_release,
     fetch_add_i64,
     load_acquire_i32,
     load_acquire_i64,
@@ -57,7 +61,6 @@ from cython.cimports.volans.protocol.layout import (
     FRAME_ALIGNMENT,
     FRAME_TYPE_DATA,
     FRAME_TYPE_PAD,
-    FRAME_VERSION,
     DataHeader,
 )
 
@@ -117,82 +120,6 @@ def appender_position(appender: pointer[Appender], exclusive: cython.bint) -> in
 
 
 # --- frames ------------------------------------------------------------------------------------
-
-
-@cfunc
-@nogil
-@cython.inline
-@exceptval(check=False)
-def begin_frame(
-    appender: pointer[Appender],
-    term: pointer[uint8_t],
-    term_offset: int32_t,
-    term_id: int32_t,
-    frame_length: int32_t,
-    flags: uint8_t,
-    frame_type: int16_t,
-) -> pointer[DataHeader]:
-    header: pointer[DataHeader] = cast(pointer[DataHeader], term + term_offset)
-    store_release_i32(address(header.frame_length), -frame_length)
-    # The negative length must not become visible after the fields behind it.
-    fence_release()
-    header.version = FRAME_VERSION
-    header.flags = flags
-    header.type = frame_type
-    header.term_offset = term_offset
-    header.session_id = appender.session_id
-    header.stream_id = appender.stream_id
-    header.term_id = term_id
-    return header
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def write_padding(
-    appender: pointer[Appender],
-    term: pointer[uint8_t],
-    term_offset: int32_t,
-    term_id: int32_t,
-    frame_length: int32_t,
-) -> void:
-    header: pointer[DataHeader] = begin_frame(
-        appender,
-        term,
-        term_offset,
-        term_id,
-        frame_length,
-        DATA_FLAGS_UNFRAGMENTED,
-        FRAME_TYPE_PAD,
-    )
-    store_release_i32(address(header.frame_length), frame_length)
-
-
-@cfunc
-@nogil
-@cython.inline
-@exceptval(check=False)
-def write_whole(
-    appender: pointer[Appender],
-    term: pointer[uint8_t],
-    term_offset: int32_t,
-    term_id: int32_t,
-    payload: pointer[cython.const[uint8_t]],
-    length: int32_t,
-    reserved_value: int64_t,
-) -> void:
-    header: pointer[DataHeader] = begin_frame(
-        appender,
-        term,
-        term_offset,
-        term_id,
-        length + DATA_HEADER_LENGTH,
-        DATA_FLAGS_UNFRAGMENTED,
-        FRAME_TYPE_DATA,
-    )
-    header.reserved_value = reserved_value
-    memcpy(cast(pointer[uint8_t], header) + DATA_HEADER_LENGTH, payload, length)
-    store_release_i32(address(header.frame_length), length + DATA_HEADER_LENGTH)
 
 
 # The general case: any number of pieces into any number of frames.
@@ -274,42 +201,6 @@ def framed_length_of(appender: pointer[Appender], length: int64_t) -> int32_t:
     return whole_count + (align_frame(rest + DATA_HEADER_LENGTH) if rest > 0 else 0)
 
 
-# The position limit is reached: the most lasting reason comes first.
-@cfunc
-@nogil
-@exceptval(check=False)
-def refuse(appender: pointer[Appender], position: int64_t, framed_length: int32_t) -> int64_t:
-    if position + framed_length >= appender.max_possible_position:
-        return APPEND_MAX_POSITION_EXCEEDED
-    if load_acquire_i32(address(appender.log.metadata.is_connected)) == 1:
-        return APPEND_BACK_PRESSURED
-    return APPEND_NOT_CONNECTED
-
-
-# Past the end of the term. Only who reserved across the end finds room left, and pads it.
-@cfunc
-@nogil
-@exceptval(check=False)
-def trip(
-    appender: pointer[Appender], term: pointer[uint8_t], term_offset: int32_t, term_id: int32_t
-) -> int64_t:
-    term_count: int32_t = term_id - appender.log.initial_term_id
-    if term_offset < appender.log.term_length:
-        write_padding(appender, term, term_offset, term_id, appender.log.term_length - term_offset)
-    if (
-        compute_position(
-            term_id,
-            appender.log.term_length,
-            appender.log.position_bits_to_shift,
-            appender.log.initial_term_id,
-        )
-        >= appender.max_possible_position
-    ):
-        return APPEND_MAX_POSITION_EXCEEDED
-    log_rotate(address(appender.log), term_count, term_id)
-    return APPEND_ADMIN_ACTION
-
-
 @cfunc
 @nogil
 @cython.inline
@@ -347,47 +238,6 @@ def reserve(
         appender.log.position_bits_to_shift,
         appender.log.initial_term_id,
     )
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def rotate_exclusive(appender: pointer[Appender]) -> int64_t:
-    index: int32_t
-    if appender.term_begin_position + appender.log.term_length >= appender.max_possible_position:
-        appender.term_offset = appender.log.term_length  # nothing fits any more, ever
-        return APPEND_MAX_POSITION_EXCEEDED
-    index = appender.active_partition_index + 1
-    if index == 3:
-        index = 0
-    appender.active_partition_index = index
-    appender.term_offset = 0
-    appender.term_id += 1
-    appender.term_begin_position += appender.log.term_length
-    # The tail before the count, as in log_rotate; one writer needs no CAS.
-    store_release_i64(
-        address(appender.log.metadata.term_tail_counters[index]), pack_tail(appender.term_id, 0)
-    )
-    store_release_i32(
-        address(appender.log.metadata.active_term_count),
-        appender.term_id - appender.log.initial_term_id,
-    )
-    return APPEND_ADMIN_ACTION
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def trip_exclusive(appender: pointer[Appender]) -> int64_t:
-    if appender.term_offset < appender.log.term_length:
-        write_padding(
-            appender,
-            appender.log.terms[appender.active_partition_index],
-            appender.term_offset,
-            appender.term_id,
-            appender.log.term_length - appender.term_offset,
-        )
-    return rotate_exclusive(appender)
 
 
 @cfunc
@@ -647,180 +497,3 @@ def append_block_exclusive(
     store_release_i64(cast(pointer[int64_t], target), first_word)
     appender.term_offset += length
     return position + length
-
-
-# --- batches -----------------------------------------------------------------------------------
-
-
-# How many messages of framed_length the limit lets through from position on, at most `count`.
-# One reservation is never longer than the greatest message, so that producers sharing a log
-# cannot overrun the window further than with single messages.
-@cfunc
-@nogil
-@cython.inline
-@exceptval(check=False)
-def batch_share(
-    appender: pointer[Appender],
-    position: int64_t,
-    limit: int64_t,
-    framed_length: int32_t,
-    count: int64_t,
-) -> int64_t:
-    room: int64_t = limit - position
-    share: int64_t
-    if room > BATCH_RESERVATION_LENGTH:
-        room = BATCH_RESERVATION_LENGTH
-    if room > appender.max_message_length:
-        room = appender.max_message_length
-    # The last one may begin before the limit and end behind it.
-    share = (room + framed_length - 1) // framed_length
-    return share if share < count else count
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def write_run(
-    appender: pointer[Appender],
-    term: pointer[uint8_t],
-    term_offset: int32_t,
-    term_id: int32_t,
-    first: pointer[cython.const[uint8_t]],
-    stride: int64_t,
-    length: int32_t,
-    framed_length: int32_t,
-    count: int64_t,
-) -> void:
-    i: int64_t
-    for i in range(count):
-        write_whole(appender, term, term_offset, term_id, first + i * stride, length, 0)
-        term_offset += framed_length
-
-
-# Messages of one frame each: a whole share is reserved at once. What does not fit the term is
-# padded, so a batch that trips still delivers its beginning.
-@cfunc
-@nogil
-@exceptval(check=False)
-def append_share(
-    appender: pointer[Appender],
-    exclusive: cython.bint,
-    first: pointer[cython.const[uint8_t]],
-    stride: int64_t,
-    length: int32_t,
-    framed_length: int32_t,
-    count: int64_t,
-    code: pointer[int64_t],
-) -> int64_t:
-    limit: int64_t = load_acquire_i64(appender.position_limit)
-    term_count: int32_t
-    index: int32_t
-    tail: pointer[int64_t]
-    raw_tail: int64_t
-    term_id: int32_t
-    term_offset: int32_t
-    position: int64_t
-    share: int64_t
-    fitting: int64_t
-    if exclusive:
-        index = appender.active_partition_index
-        term_id = appender.term_id
-        term_offset = appender.term_offset
-        position = appender.term_begin_position + term_offset
-    else:
-        term_count = load_acquire_i32(address(appender.log.metadata.active_term_count))
-        index = index_by_term_count(term_count)
-        raw_tail = load_acquire_i64(address(appender.log.metadata.term_tail_counters[index]))
-        term_id = raw_tail_term_id(raw_tail)
-        term_offset = raw_tail_term_offset(raw_tail, appender.log.term_length)
-        if term_count != term_id - appender.log.initial_term_id:
-            code[0] = APPEND_ADMIN_ACTION
-            return 0
-        position = compute_position(
-            term_id,
-            term_offset,
-            appender.log.position_bits_to_shift,
-            appender.log.initial_term_id,
-        )
-    if position >= limit:
-        code[0] = refuse(appender, position, framed_length)
-        return 0
-    share = batch_share(appender, position, limit, framed_length, count)
-    tail = address(appender.log.metadata.term_tail_counters[index])
-    if exclusive:
-        store_release_i64(
-            tail, pack_tail(term_id, term_offset + cast(int32_t, share) * framed_length)
-        )
-    else:
-        raw_tail = fetch_add_i64(tail, share * framed_length)
-        term_id = raw_tail_term_id(raw_tail)
-        term_offset = raw_tail_term_offset(raw_tail, appender.log.term_length)
-    fitting = (appender.log.term_length - term_offset) // framed_length
-    if fitting > share:
-        fitting = share
-    write_run(
-        appender,
-        appender.log.terms[index],
-        term_offset,
-        term_id,
-        first,
-        stride,
-        length,
-        framed_length,
-        fitting,
-    )
-    term_offset += cast(int32_t, fitting) * framed_length
-    if exclusive:
-        appender.term_offset = term_offset
-    if fitting < share:
-        if exclusive:
-            code[0] = trip_exclusive(appender)
-        else:
-            code[0] = trip(appender, appender.log.terms[index], term_offset, term_id)
-    else:
-        code[0] = compute_position(
-            term_id,
-            term_offset,
-            appender.log.position_bits_to_shift,
-            appender.log.initial_term_id,
-        )
-    return fitting
-
-
-# *code: the position behind the last message when all were accepted, else the APPEND_ code of
-# the first one that was not.
-@cfunc
-@nogil
-@exceptval(check=False)
-def append_batch(
-    appender: pointer[Appender],
-    exclusive: cython.bint,
-    first: pointer[cython.const[uint8_t]],
-    stride: int64_t,
-    length: int32_t,
-    count: int64_t,
-    code: pointer[int64_t],
-) -> int64_t:
-    framed_length: int32_t = framed_length_of(appender, length)
-    accepted: int64_t = 0
-    code[0] = framed_length if framed_length < 0 else 0
-    while accepted < count and code[0] >= 0:
-        if length <= appender.max_payload_length:
-            accepted += append_share(
-                appender,
-                exclusive,
-                first + accepted * stride,
-                stride,
-                length,
-                framed_length,
-                count - accepted,
-                code,
-            )
-        else:
-            if exclusive:
-                code[0] = append_exclusive(appender, first + accepted * stride, length, 0)
-            else:
-                code[0] = append(appender, first + accepted * stride, length, 0)
-            if code[0] > 0:
-                accepted += 1
-    return accepted
