@@ -332,7 +332,7 @@ def _decode_data(
     fields = _DATA.unpack_from(raw, offset + HEADER_LENGTH)
     end = min(offset + frame_length, len(raw))
     payload = raw[offset + DATA_HEADER_LENGTH : end]
-    make = DataFrame if frame_type == TYPE_DATA else PadFrame
+    make: Callable[..., Frame] = DataFrame if frame_type == TYPE_DATA else PadFrame
     aligned = (max(frame_length, DATA_HEADER_LENGTH) + FRAME_ALIGNMENT - 1) & -FRAME_ALIGNMENT
     return make(flags, *fields, payload, frame_length), aligned
 
