@@ -47,7 +47,10 @@ from cython.cimports.volans.memory.atomic import (
 def clean_to(publication: pointer[IpcPublication], position: int64_t) -> cython.void:
     if position > publication.clean_position:
         publication.clean_position = log_clean(
-            address(publication.log), publication.clean_position, position, publication.log.term_length
+            address(publication.log),
+            publication.clean_position,
+            position,
+            publication.log.term_length,
         )
 
 
@@ -63,9 +66,7 @@ def ipc_update_limit(publication: pointer[IpcPublication]) -> int32_t:
     slowest: int64_t = 0
     fastest: int64_t = 0
     new_limit: int64_t
-    if active_position_bounds(
-        address(publication.subscribers), address(slowest), address(fastest)
-    ):
+    if active_position_bounds(address(publication.subscribers), address(slowest), address(fastest)):
         if fastest > publication.consumer_position:
             publication.consumer_position = fastest
         new_limit = slowest + publication.term_window_length
@@ -112,9 +113,8 @@ def unblock(publication: pointer[IpcPublication]) -> bint:
 def check_for_blocked_publisher(
     publication: pointer[IpcPublication], producer_position: int64_t, now_ns: int64_t
 ) -> cython.void:
-    if (
-        publication.consumer_position == publication.last_consumer_position
-        and is_possibly_blocked(publication, producer_position)
+    if publication.consumer_position == publication.last_consumer_position and is_possibly_blocked(
+        publication, producer_position
     ):
         if now_ns > publication.time_of_last_consumer_change_ns + publication.unblock_timeout_ns:
             unblock(publication)
@@ -129,9 +129,7 @@ def check_for_blocked_publisher(
 def is_drained(publication: pointer[IpcPublication], producer_position: int64_t) -> bint:
     slowest: int64_t = 0
     fastest: int64_t = 0
-    if active_position_bounds(
-        address(publication.subscribers), address(slowest), address(fastest)
-    ):
+    if active_position_bounds(address(publication.subscribers), address(slowest), address(fastest)):
         return slowest >= producer_position
     return True
 
@@ -184,9 +182,12 @@ def ipc_on_time_event(
             return
         producer_position = log_producer_position(address(publication.log))
         store_release_i64(publication.publisher_position, producer_position)
-        if active_position_bounds(
-            address(publication.subscribers), address(slowest), address(fastest)
-        ) and fastest > publication.consumer_position:
+        if (
+            active_position_bounds(
+                address(publication.subscribers), address(slowest), address(fastest)
+            )
+            and fastest > publication.consumer_position
+        ):
             publication.consumer_position = fastest
         if is_drained(publication, producer_position):
             to_linger(publication, now_ns)
@@ -254,9 +255,10 @@ def ipc_remove_subscriber(
     slowest: int64_t = 0
     fastest: int64_t = 0
     # What the leaving subscriber had read must not be offered to the next one again.
-    if active_position_bounds(
-        address(publication.subscribers), address(slowest), address(fastest)
-    ) and fastest > publication.consumer_position:
+    if (
+        active_position_bounds(address(publication.subscribers), address(slowest), address(fastest))
+        and fastest > publication.consumer_position
+    ):
         publication.consumer_position = fastest
     counter_id: int32_t = subscribable_remove(
         address(publication.subscribers), subscription_registration_id

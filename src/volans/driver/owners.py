@@ -345,9 +345,10 @@ class NetworkPublicationOwner:
 
     def __cinit__(self):
         self.state = cast(pointer[NetworkPublication], calloc(1, sizeof(NetworkPublication)))
-        if self.state == cython.NULL or int64_map_init(
-            address(self.state.receiver_liveness), 8
-        ) < 0:
+        if (
+            self.state == cython.NULL
+            or int64_map_init(address(self.state.receiver_liveness), 8) < 0
+        ):
             raise MemoryError
 
     def __init__(
@@ -431,9 +432,12 @@ class NetworkPublicationOwner:
         store_release_i64(state.publisher_limit, position)
         store_release_i64(state.sender_position, position)
         store_release_i64(state.sender_limit, position)
-        if retransmit_init(
-            address(state.retransmit), max_resend, endpoint.state.has_group_semantics
-        ) < 0:
+        if (
+            retransmit_init(
+                address(state.retransmit), max_resend, endpoint.state.has_group_semantics
+            )
+            < 0
+        ):
             raise MemoryError
         name: bytes = flow_control.encode()
         if flow_control_open(state, name) < 0:

@@ -58,6 +58,7 @@ from cython.cimports.volans.memory.atomic import (
 )
 from cython.cimports.volans.memory.counters import CountersManager, counter_value_address
 
+
 @cfunc
 @nogil
 @exceptval(check=False)

@@ -14,7 +14,12 @@ from cython.cimports.volans.log.buffers import (
     log_init_image,
     log_init_publication,
 )
-from cython.cimports.volans.log.layout import LOG_METADATA_LENGTH, LOG_TYPE_IMAGE, LogBuffers, LogMetadata
+from cython.cimports.volans.log.layout import (
+    LOG_METADATA_LENGTH,
+    LOG_TYPE_IMAGE,
+    LogBuffers,
+    LogMetadata,
+)
 from cython.cimports.volans.memory.atomic import store_release_i64
 from cython.cimports.volans.memory.mapped import MappedFile
 from cython.cimports.volans.protocol.layout import DATA_HEADER_LENGTH

@@ -60,9 +60,7 @@ def record_error(
     text: cython.char[512]
     length: int32_t
     if error_number != 0:
-        length = snprintf(
-            text, 512, b"(%d) %s: %s", error_number, strerror(error_number), what
-        )
+        length = snprintf(text, 512, b"(%d) %s: %s", error_number, strerror(error_number), what)
     else:
         length = snprintf(text, 512, b"%s", what)
     if length > 511:
@@ -147,9 +145,7 @@ class SharedState:
             cast(pointer[uint8_t], address(error_view[0])),
             error_view.shape[0],
         )
-        loss_report_wrap(
-            address(self.state.loss_report), loss_report.memory, loss_report.length
-        )
+        loss_report_wrap(address(self.state.loss_report), loss_report.memory, loss_report.length)
         self.owner = (counters, error_log, loss_report)
         length: int64_t = COMMAND_RING_CAPACITY + RING_TRAILER_LENGTH
         self.rings = bytearray(3 * length)
@@ -193,7 +189,7 @@ class SharedState:
         )
         return messages
 
-    def record_error(self, text: str, now_ms: int64_t) -> None:
+    def log_error(self, text: str, now_ms: int64_t) -> None:
         """Count and log an error of the control plane."""
         encoded: bytes = text.encode()
         fetch_add_i64(self.state.system[SYSTEM_ERRORS], 1)

@@ -1,0 +1,120 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""What agents tell the control plane, decoded from `DriverShared.to_control` (layout.pxd)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import cython
+from cython import cast, p_void, pointer, sizeof
+from cython.cimports.volans.driver.layout import (
+    TO_CONTROL_CREATE_IMAGE,
+    TO_CONTROL_IMAGE_DONE,
+    TO_CONTROL_IMAGE_LINGER,
+    TO_CONTROL_IPC_DONE,
+    TO_CONTROL_IPC_LINGER,
+    TO_CONTROL_PUBLICATION_DONE,
+    TO_CONTROL_PUBLICATION_ERROR,
+    TO_CONTROL_PUBLICATION_LINGER,
+    CreateImageRequest,
+    PublicationErrorReport,
+    StreamEvent,
+)
+from cython.cimports.volans.transport.contract import Address
+
+STREAM_EVENTS = {
+    TO_CONTROL_IPC_LINGER: "ipc_linger",
+    TO_CONTROL_IPC_DONE: "ipc_done",
+    TO_CONTROL_PUBLICATION_LINGER: "publication_linger",
+    TO_CONTROL_PUBLICATION_DONE: "publication_done",
+    TO_CONTROL_IMAGE_LINGER: "image_linger",
+    TO_CONTROL_IMAGE_DONE: "image_done",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class StreamChange:
+    """A stream's life went on; `change` is a value of STREAM_EVENTS."""
+
+    change: str
+    registration_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageRequest:
+    """A SETUP frame came for a stream that is subscribed to. Addresses are sockaddr bytes."""
+
+    endpoint_id: int
+    session_id: int
+    stream_id: int
+    initial_term_id: int
+    active_term_id: int
+    term_offset: int
+    term_length: int
+    mtu_length: int
+    setup_flags: int
+    control: bytes
+    source: bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class PublicationError:
+    """A receiver rejected a publication (ERR frame)."""
+
+    registration_id: int
+    destination_registration_id: int
+    session_id: int
+    stream_id: int
+    receiver_id: int
+    group_tag: int
+    error_code: int
+    source: bytes
+    text: str
+
+
+@cython.cfunc
+def address_bytes(address: pointer[Address]) -> bytes:
+    return cast(cython.p_char, cast(p_void, address.bytes))[: address.length]
+
+
+def decode_agent_message(msg_type_id: int, payload: bytes):
+    """The message of `SharedState.drain_to_control` as one of the classes above."""
+    data: cython.p_char = payload
+    length = len(payload)
+    request: pointer[CreateImageRequest]
+    report: pointer[PublicationErrorReport]
+    if msg_type_id in STREAM_EVENTS and length == sizeof(StreamEvent):
+        return StreamChange(
+            STREAM_EVENTS[msg_type_id],
+            cast(pointer[StreamEvent], cast(p_void, data)).registration_id,
+        )
+    if msg_type_id == TO_CONTROL_CREATE_IMAGE and length == sizeof(CreateImageRequest):
+        request = cast(pointer[CreateImageRequest], cast(p_void, data))
+        return ImageRequest(
+            request.endpoint_id,
+            request.session_id,
+            request.stream_id,
+            request.initial_term_id,
+            request.active_term_id,
+            request.term_offset,
+            request.term_length,
+            request.mtu_length,
+            request.flags,
+            address_bytes(cython.address(request.control)),
+            address_bytes(cython.address(request.source)),
+        )
+    if msg_type_id == TO_CONTROL_PUBLICATION_ERROR and length == sizeof(PublicationErrorReport):
+        report = cast(pointer[PublicationErrorReport], cast(p_void, data))
+        text_length = max(0, min(report.error_length, 1023))
+        return PublicationError(
+            report.registration_id,
+            report.destination_registration_id,
+            report.session_id,
+            report.stream_id,
+            report.receiver_id,
+            report.group_tag,
+            report.error_code,
+            address_bytes(cython.address(report.source)),
+            cast(cython.p_char, cast(p_void, report.text))[:text_length].decode("ascii", "replace"),
+        )
+    raise ValueError(f"agent message {msg_type_id} of {length} bytes is not known")

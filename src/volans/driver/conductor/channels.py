@@ -1,0 +1,254 @@
+"""Channel endpoints: sockets shared by streams, their status counters, their end."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
+from volans.driver.naming.address import SocketAddress
+from volans.driver.owners import ReceiveEndpointOwner, SendEndpointOwner
+from volans.driver.udp_channel import UdpChannel
+from volans.protocol.counter_types import (
+    RECEIVE_CHANNEL_STATUS_NAME,
+    RECEIVE_LOCAL_SOCKADDR_NAME,
+    SEND_CHANNEL_STATUS_NAME,
+    SEND_LOCAL_SOCKADDR_NAME,
+    ChannelStatus,
+    CounterType,
+    channel_status_key,
+    channel_status_label,
+    local_sockaddr_key,
+    local_sockaddr_label,
+)
+from volans.protocol.error_codes import ErrorCode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from volans.driver.conductor.context import ConductorContext, WhenDone
+    from volans.driver.conductor.parameters import SubscriptionParameters
+    from volans.protocol.channel_uri import ChannelUri
+
+
+class ChannelEndpoint:
+    """Common to both directions: the counters and the number of users."""
+
+    status_type: CounterType
+    status_name: str
+    sockaddr_name: str
+
+    def __init__(
+        self, context: ConductorContext, channel: UdpChannel, text: str, client_id: int
+    ) -> None:
+        self._context = context
+        self.channel = channel
+        self.text = text
+        self.user_count = 0
+        counters = context.counters
+        self.id = context.next_correlation_id()
+        self.status_counter_id = counters.allocate(
+            self.status_type,
+            channel_status_key(text),
+            channel_status_label(self.status_name, text),
+            registration_id=self.id,
+            owner_id=client_id,
+        )
+        counters.set_value(self.status_counter_id, ChannelStatus.INITIALIZING)
+        self.sockaddr_counter_id = -1
+
+    def bound(self, local_address: bytes, client_id: int) -> None:
+        """The socket is there: tell its address and that it is active."""
+        counters = self._context.counters
+        address = str(SocketAddress.from_sockaddr(local_address))
+        self.sockaddr_counter_id = counters.allocate(
+            CounterType.LOCAL_SOCKADDR,
+            local_sockaddr_key(self.status_counter_id, address),
+            local_sockaddr_label(self.sockaddr_name, self.status_counter_id, address),
+            registration_id=self.id,
+            owner_id=client_id,
+        )
+        counters.set_value(self.sockaddr_counter_id, ChannelStatus.ACTIVE)
+        counters.set_value(self.status_counter_id, ChannelStatus.ACTIVE)
+
+    def free_counters(self) -> None:
+        for counter_id in (self.status_counter_id, self.sockaddr_counter_id):
+            if counter_id >= 0:
+                self._context.counters.free(counter_id)
+
+
+class SendEndpoint(ChannelEndpoint):
+    """A socket that publications send over."""
+
+    status_type = CounterType.SEND_CHANNEL_STATUS
+    status_name = SEND_CHANNEL_STATUS_NAME
+    sockaddr_name = SEND_LOCAL_SOCKADDR_NAME
+
+    def __init__(
+        self, context: ConductorContext, channel: UdpChannel, text: str, client_id: int
+    ) -> None:
+        super().__init__(context, channel, text, client_id)
+        config = context.config
+        try:
+            self.owner = SendEndpointOwner(
+                context.shared,
+                context.counters,
+                context.sender_engine,
+                endpoint_id=self.id,
+                bind_to=channel.local_control.sockaddr_bytes(),
+                destination=channel.remote_data.sockaddr_bytes(),
+                channel_status_counter_id=self.status_counter_id,
+                is_multicast=channel.is_multicast,
+                has_group_semantics=channel.is_multicast,
+                multicast_ttl=channel.multicast_ttl or config.multicast_ttl,
+                multicast_interface_index=channel.interface_index,
+                socket_sndbuf_length=channel.socket_sndbuf_length or config.socket_sndbuf,
+                socket_rcvbuf_length=channel.socket_rcvbuf_length or config.socket_rcvbuf,
+            )
+        except OSError as error:
+            self.free_counters()
+            raise cannot_bind(error, text, channel.local_control) from None
+        self.bound(self.owner.local_address, client_id)
+
+    def close(self) -> Iterator[None]:
+        """Task: let the sender go of it, close the socket."""
+        context = self._context
+        context.counters.set_value(self.status_counter_id, ChannelStatus.CLOSING)
+        while not context.sender.remove_endpoint(self.owner):
+            yield
+        while not self.owner.released:
+            yield
+        self.owner.close()
+        self.free_counters()
+
+
+class ReceiveEndpoint(ChannelEndpoint):
+    """A socket that images receive on; counts who wants which stream."""
+
+    status_type = CounterType.RECEIVE_CHANNEL_STATUS
+    status_name = RECEIVE_CHANNEL_STATUS_NAME
+    sockaddr_name = RECEIVE_LOCAL_SOCKADDR_NAME
+
+    def __init__(
+        self,
+        context: ConductorContext,
+        channel: UdpChannel,
+        text: str,
+        client_id: int,
+        receiver_id: int,
+        parameters: SubscriptionParameters,
+    ) -> None:
+        super().__init__(context, channel, text, client_id)
+        self.interests: dict[tuple[int, int | None], int] = {}  # (stream, session or all) → users
+        config = context.config
+        # Where SM and NAK go; without either, to the source of the packets.
+        control = None
+        if channel.is_multicast:
+            control = channel.remote_control
+        elif channel.has_explicit_control:
+            control = channel.local_control
+        try:
+            self.owner = ReceiveEndpointOwner(
+                context.shared,
+                context.counters,
+                context.receiver_engine,
+                endpoint_id=self.id,
+                receiver_id=receiver_id,
+                bind_to=channel.remote_data.sockaddr_bytes(),
+                control=control.sockaddr_bytes() if control is not None else b"",
+                has_explicit_control=channel.has_explicit_control,
+                channel_status_counter_id=self.status_counter_id,
+                is_multicast=channel.is_multicast,
+                multicast_ttl=channel.multicast_ttl or config.multicast_ttl,
+                multicast_group=(
+                    channel.remote_data.sockaddr_bytes() if channel.is_multicast else b""
+                ),
+                multicast_interface=(
+                    channel.local_data.sockaddr_bytes() if channel.is_multicast else b""
+                ),
+                multicast_interface_index=channel.interface_index,
+                group_tag=parameters.group_tag,
+                socket_sndbuf_length=channel.socket_sndbuf_length or config.socket_sndbuf,
+                socket_rcvbuf_length=channel.socket_rcvbuf_length or config.socket_rcvbuf,
+                session_count_limit=config.stream_session_limit,
+            )
+        except OSError as error:
+            self.free_counters()
+            raise cannot_bind(error, text, channel.remote_data) from None
+        self.bound(self.owner.local_address, client_id)
+
+    def add_interest(self, stream_id: int, session_id: int | None) -> Iterator[None]:
+        """Task: one more subscription of a stream (one session, or all)."""
+        key = (stream_id, session_id)
+        self.interests[key] = self.interests.get(key, 0) + 1
+        if self.interests[key] > 1:
+            return
+        receiver = self._context.receiver
+        if session_id is None:
+            while not receiver.add_subscription(self.owner, stream_id):
+                yield
+        else:
+            while not receiver.add_subscription_by_session(self.owner, stream_id, session_id):
+                yield
+
+    def remove_interest(self, stream_id: int, session_id: int | None) -> Iterator[None]:
+        """Task: one subscription less."""
+        key = (stream_id, session_id)
+        self.interests[key] -= 1
+        if self.interests[key]:
+            return
+        del self.interests[key]
+        receiver = self._context.receiver
+        if session_id is None:
+            while not receiver.remove_subscription(self.owner, stream_id):
+                yield
+        else:
+            while not receiver.remove_subscription_by_session(self.owner, stream_id, session_id):
+                yield
+
+    def close(self) -> Iterator[None]:
+        """Task: let the receiver go of it, close the socket."""
+        context = self._context
+        context.counters.set_value(self.status_counter_id, ChannelStatus.CLOSING)
+        while not context.receiver.remove_endpoint(self.owner):
+            yield
+        while not self.owner.released:
+            yield
+        self.owner.close()
+        self.free_counters()
+
+
+def resolve_channel(
+    context: ConductorContext,
+    uri: ChannelUri,
+    on_resolved: Callable[[UdpChannel], None],
+    on_error: WhenDone,
+) -> None:
+    """Resolve a channel's names on the native-resource agent; an error in `on_resolved` is one too."""
+
+    def resolved(channel: UdpChannel) -> None:
+        try:
+            on_resolved(channel)
+        except Exception as error:  # becomes the answer to the command
+            on_error(error)
+
+    context.resources.submit(lambda: UdpChannel.from_uri(uri, context.resolver), resolved, on_error)
+
+
+def cannot_bind(error: OSError, text: str, address: SocketAddress) -> CommandRefusedError:
+    return CommandRefusedError(
+        ErrorCode.GENERIC_ERROR,
+        f"cannot bind {address} for channel={text}: {error.strerror} (errno {error.errno})",
+    )
+
+
+def check_same_socket(existing: ChannelEndpoint, channel: UdpChannel, text: str) -> None:
+    """Options of the socket that a channel spells out must be those of the socket that is there."""
+    for key, asked, found in (
+        ("so-sndbuf", channel.socket_sndbuf_length, existing.channel.socket_sndbuf_length),
+        ("so-rcvbuf", channel.socket_rcvbuf_length, existing.channel.socket_rcvbuf_length),
+    ):
+        if asked and asked != found:
+            raise invalid_channel(
+                f"{key}={asked} does not match existing value of {found or 'OS default'}: "
+                f"existingChannel={existing.text} channel={text}"
+            )

@@ -1,0 +1,98 @@
+"""Clients: their heartbeat counters, what they own, and what happens when they fall silent."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+from volans.protocol.counter_types import (
+    CounterType,
+    SystemCounter,
+    client_heartbeat_key,
+    client_heartbeat_label,
+)
+from volans.protocol.events import ClientTimeout, CounterReady, UnavailableCounter
+
+if TYPE_CHECKING:
+    from volans.driver.conductor.context import ConductorContext
+
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+
+
+class Owned(Protocol):
+    """Something a client holds and the driver releases when the client goes."""
+
+    registration_id: int
+
+    def release(self) -> None: ...
+
+
+class DriverClient:
+    """One connected client."""
+
+    def __init__(self, client_id: int, heartbeat_counter_id: int) -> None:
+        self.client_id = client_id
+        self.heartbeat_counter_id = heartbeat_counter_id
+        self.owned: dict[int, Owned] = {}  # by registration id
+        self.closed_by_application = False
+
+
+class Clients:
+    """All clients of the driver."""
+
+    def __init__(self, context: ConductorContext) -> None:
+        self._context = context
+        self._clients: dict[int, DriverClient] = {}
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def get(self, client_id: int) -> DriverClient | None:
+        return self._clients.get(client_id)
+
+    def get_or_add(self, client_id: int) -> DriverClient:
+        """The client; its first command that adds something makes it known (PROTOCOL.md section 7.2)."""
+        client = self._clients.get(client_id)
+        if client is None:
+            counters = self._context.counters
+            counter_id = counters.allocate(
+                CounterType.CLIENT_HEARTBEAT,
+                client_heartbeat_key(client_id),
+                client_heartbeat_label(client_id),
+                registration_id=client_id,
+                owner_id=client_id,
+            )
+            counters.set_value(counter_id, self._context.now_ms)
+            client = self._clients[client_id] = DriverClient(client_id, counter_id)
+            self._context.events.send(CounterReady(client_id, counter_id))
+        return client
+
+    def keep_alive(self, client_id: int) -> None:
+        """CLIENT_KEEPALIVE: refreshes a known client, makes no new one."""
+        client = self._clients.get(client_id)
+        if client is not None:
+            self._context.counters.set_value(client.heartbeat_counter_id, self._context.now_ms)
+
+    def close(self, client_id: int) -> None:
+        """CLIENT_CLOSE: the client goes at the next check, without being called timed out."""
+        client = self._clients.get(client_id)
+        if client is not None:
+            client.closed_by_application = True
+            self._context.counters.set_value(client.heartbeat_counter_id, 0)
+
+    def check_liveness(self) -> None:
+        """Drop clients that closed, or whose heartbeat is older than the liveness time-out."""
+        context = self._context
+        timeout_ms = context.config.client_liveness_timeout_ns // NANOSECONDS_PER_MILLISECOND
+        for client in list(self._clients.values()):
+            heartbeat_ms = context.counters.value(client.heartbeat_counter_id)
+            if not client.closed_by_application and context.now_ms <= heartbeat_ms + timeout_ms:
+                continue
+            del self._clients[client.client_id]
+            if not client.closed_by_application:
+                context.shared.add_to_system_counter(SystemCounter.CLIENT_TIMEOUTS)
+                context.events.send(ClientTimeout(client.client_id))
+            for owned in list(client.owned.values()):
+                owned.release()
+            client.owned.clear()
+            context.counters.free(client.heartbeat_counter_id)
+            context.events.send(UnavailableCounter(client.client_id, client.heartbeat_counter_id))

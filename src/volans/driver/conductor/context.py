@@ -1,0 +1,72 @@
+"""What the concerns of the control plane share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from volans.driver.conductor.events import ClientEvents
+    from volans.driver.conductor.resources import ResourceJobs
+    from volans.driver.config import DriverConfig
+    from volans.driver.naming.resolve import DefaultResolver
+    from volans.driver.pacer import Pacer
+    from volans.driver.receiver import Receiver
+    from volans.driver.sender import Sender
+    from volans.driver.shared import SharedState
+    from volans.memory import CountersManager, ManyToOneRingBuffer
+
+
+# Called once when a command is finished: None, or the error to answer with.
+WhenDone = Callable[[BaseException | None], None]
+
+
+@dataclass(slots=True)
+class ConductorContext:
+    """One driver's parts as the control plane sees them, and the time of the running duty cycle."""
+
+    config: DriverConfig
+    directory: Path
+    commands: ManyToOneRingBuffer
+    events: ClientEvents
+    counters: CountersManager
+    shared: SharedState
+    pacer: Pacer
+    sender: Sender
+    receiver: Receiver
+    sender_engine: Any
+    receiver_engine: Any
+    resolver: DefaultResolver
+    resources: ResourceJobs
+    receiver_id_base: int
+    now_ns: int = 0
+    now_ms: int = 0
+    tasks: list[Iterator[None]] = field(default_factory=list)
+
+    @property
+    def publications_directory(self) -> Path:
+        return self.directory / "publications"
+
+    @property
+    def images_directory(self) -> Path:
+        return self.directory / "images"
+
+    def run(self, task: Iterator[None]) -> None:
+        """Start a task that yields while it has to wait for an agent; it goes on every duty cycle."""
+        if next(task, True) is None:
+            self.tasks.append(task)
+
+    def run_tasks(self) -> int:
+        """Go on with the waiting tasks; how many ended."""
+        waiting = [task for task in self.tasks if next(task, True) is None]
+        ended = len(self.tasks) - len(waiting)
+        self.tasks = waiting
+        return ended
+
+    def next_correlation_id(self) -> int:
+        """From the same counter as the clients' (PROTOCOL.md section 2.3)."""
+        return self.commands.next_correlation_id()

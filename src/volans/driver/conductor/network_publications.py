@@ -1,0 +1,443 @@
+"""Network publications, the endpoints they send over, and spies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from volans.driver.conductor.channels import SendEndpoint, check_same_socket, resolve_channel
+from volans.driver.conductor.errors import invalid_channel
+from volans.driver.conductor.log_resources import create_log, delete_log
+from volans.driver.conductor.parameters import (
+    PublicationParameters,
+    SubscriptionParameters,
+    strategy_name,
+)
+from volans.driver.conductor.publication_links import (
+    PublicationLink,
+    check_same_stream,
+    log_parameters,
+    publication_position_counters,
+    publication_ready,
+    stream_counter,
+)
+from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
+from volans.driver.owners import NetworkPublicationOwner
+from volans.protocol.counter_types import (
+    SENDER_BPE_NAME,
+    SENDER_LIMIT_NAME,
+    SENDER_NAKS_RECEIVED_NAME,
+    SENDER_POSITION_NAME,
+    CounterType,
+)
+from volans.protocol.events import SubscriptionReady
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from volans.driver.conductor.clients import DriverClient
+    from volans.driver.conductor.context import ConductorContext, WhenDone
+    from volans.driver.conductor.session_ids import SessionIds
+    from volans.driver.raw_log import LogParameters
+    from volans.driver.udp_channel import UdpChannel
+    from volans.memory import MappedFile
+    from volans.protocol.channel_uri import ChannelUri
+    from volans.protocol.commands import AddExclusivePublication, AddPublication, AddSubscription
+
+IPC_CHANNEL = "aeron:ipc"
+NO_CHANNEL_STATUS = -1
+UNICAST_RETRANSMIT_SLOTS = 1
+
+
+class NetworkStream:
+    """A network publication of the driver with its links."""
+
+    source_identity = IPC_CHANNEL  # spies read it on this machine
+    announced_channel = IPC_CHANNEL
+
+    def __init__(
+        self,
+        context: ConductorContext,
+        owner: NetworkPublicationOwner,
+        endpoint: SendEndpoint,
+        command: AddPublication,
+        session_id: int,
+        is_exclusive: bool,
+        parameters: PublicationParameters,
+        counter_ids: tuple[int, ...],
+    ) -> None:
+        self._context = context
+        self.owner = owner
+        self.endpoint = endpoint
+        self.registration_id = command.correlation_id
+        self.session_id = session_id
+        self.stream_id = command.stream_id
+        self.is_exclusive = is_exclusive
+        self.parameters = parameters
+        self.log_path: str = owner.log_file.path
+        self.counter_ids = counter_ids
+        self.limit_counter_id = counter_ids[1]
+        self.channel_status_counter_id = endpoint.status_counter_id
+        self.subscriptions: dict[int, SubscriptionLink] = {}
+
+    def join(self, link: SubscriptionLink, counter_id: int) -> int:
+        return self._context.pacer.add_spy(
+            self.owner,
+            self._context.counters,
+            counter_id,
+            link.registration_id,
+            link.parameters.is_tether,
+            link.parameters.is_rejoin,
+            self._context.now_ns,
+        )
+
+    def leave(self, link: SubscriptionLink) -> int:
+        return self._context.pacer.remove_spy(self.owner, link.registration_id)
+
+    def change_references(self, delta: int) -> None:
+        self._context.pacer.change_references(self.owner, delta, self._context.now_ns)
+
+    def revoke(self) -> None:
+        self.owner.revoke()
+
+
+class NetworkPublications:
+    """All network publications of the driver."""
+
+    def __init__(self, context: ConductorContext, session_ids: SessionIds) -> None:
+        self._context = context
+        self._session_ids = session_ids
+        self._endpoints: dict[str, SendEndpoint] = {}  # by canonical form
+        self._streams: dict[int, NetworkStream] = {}  # by registration id
+        self._spies: dict[int, SpyLink] = {}
+
+    # --- publications -------------------------------------------------------------------------
+
+    def add_publication(
+        self,
+        client: DriverClient,
+        command: AddPublication | AddExclusivePublication,
+        uri: ChannelUri,
+        is_exclusive: bool,
+        when_done: WhenDone,
+    ) -> None:
+        """Find or make the stream, then answer; `when_done` is called once the command is finished."""
+        parameters = PublicationParameters.of(uri, self._context.config)
+        resolve_channel(
+            self._context,
+            uri,
+            lambda channel: self._add_on_channel(
+                client, command, uri, parameters, channel, is_exclusive, when_done
+            ),
+            when_done,
+        )
+
+    def _add_on_channel(
+        self,
+        client: DriverClient,
+        command: AddPublication | AddExclusivePublication,
+        uri: ChannelUri,
+        parameters: PublicationParameters,
+        channel: UdpChannel,
+        is_exclusive: bool,
+        when_done: WhenDone,
+    ) -> None:
+        context = self._context
+        _check_publication_channel(channel, command.channel)
+        endpoint = self._endpoints.get(channel.canonical_form)
+        if endpoint is not None:
+            check_same_socket(endpoint, channel, command.channel)
+            shared = None
+            if not is_exclusive:
+                shared = self._find_shared(endpoint, command.stream_id, parameters.session_id)
+            if shared is not None:
+                check_same_stream(uri, parameters, shared.parameters, shared.session_id)
+                self._answer(client, command, shared)
+                when_done(None)
+                return
+        used = {
+            stream.session_id
+            for stream in self._streams.values()
+            if stream.stream_id == command.stream_id and stream.endpoint is endpoint
+        }
+        if parameters.session_id in used:
+            raise invalid_channel(
+                f"existing publication has clashing sessionId={parameters.session_id} for "
+                f"streamId={command.stream_id} channel={command.channel}"
+            )
+        session_id = parameters.session_id
+        if session_id is None:
+            session_id = self._session_ids.next(used)
+        if endpoint is None:
+            endpoint = self._open_endpoint(client, command, channel)
+        # Held from here on, so that nobody closes it while the log is being made.
+        endpoint.user_count += 1
+        try:
+            _check_send_buffer(endpoint, parameters, command.channel)
+        except BaseException:
+            self._release_endpoint(endpoint)
+            raise
+        log = log_parameters(
+            context,
+            parameters,
+            registration_id=command.correlation_id,
+            session_id=session_id,
+            stream_id=command.stream_id,
+            is_exclusive=is_exclusive,
+            socket_sndbuf_length=endpoint.owner.socket_sndbuf_length,
+            socket_rcvbuf_length=endpoint.owner.socket_rcvbuf_length,
+            group=channel.is_multicast,
+        )
+
+        def done(log_file: MappedFile) -> None:
+            stream = self._make_stream(
+                client.client_id, command, endpoint, log, is_exclusive, parameters, log_file
+            )
+            self._answer(client, command, stream)
+            when_done(None)
+            self._link_spies(stream)
+
+        def failed(error: BaseException) -> None:
+            self._release_endpoint(endpoint)
+            when_done(error)
+
+        path = context.publications_directory / f"{command.correlation_id}.logbuffer"
+        create_log(context, path, log, done, failed)
+
+    def _open_endpoint(
+        self, client: DriverClient, command: AddPublication, channel: UdpChannel
+    ) -> SendEndpoint:
+        endpoint = SendEndpoint(self._context, channel, command.channel, client.client_id)
+        self._endpoints[channel.canonical_form] = endpoint
+        self._context.run(self._add_endpoint(endpoint))
+        return endpoint
+
+    def _add_endpoint(self, endpoint: SendEndpoint) -> Iterator[None]:
+        while not self._context.sender.add_endpoint(endpoint.owner):
+            yield
+
+    def _release_endpoint(self, endpoint: SendEndpoint) -> None:
+        endpoint.user_count -= 1
+        if endpoint.user_count == 0:
+            self._endpoints.pop(endpoint.channel.canonical_form, None)
+            self._context.run(endpoint.close())
+
+    def _make_stream(
+        self,
+        client_id: int,
+        command: AddPublication,
+        endpoint: SendEndpoint,
+        log: LogParameters,
+        is_exclusive: bool,
+        parameters: PublicationParameters,
+        log_file: MappedFile,
+    ) -> NetworkStream:
+        context = self._context
+        position_id, limit_id = publication_position_counters(
+            context, client_id, command, log.session_id, is_exclusive
+        )
+        sender_position_id, sender_limit_id, back_pressure_id, naks_id = (
+            stream_counter(context, kind, name, client_id, command, log.session_id)
+            for kind, name in (
+                (CounterType.SENDER_POSITION, SENDER_POSITION_NAME),
+                (CounterType.SENDER_LIMIT, SENDER_LIMIT_NAME),
+                (CounterType.SENDER_BPE, SENDER_BPE_NAME),
+                (CounterType.SENDER_NAKS_RECEIVED, SENDER_NAKS_RECEIVED_NAME),
+            )
+        )
+        is_multicast = endpoint.channel.is_multicast
+        default_flow_control = (
+            context.config.multicast_flow_control
+            if is_multicast
+            else context.config.unicast_flow_control
+        )
+        owner = NetworkPublicationOwner(
+            context.shared,
+            context.counters,
+            log_file,
+            endpoint.owner,
+            registration_id=command.correlation_id,
+            session_id=log.session_id,
+            stream_id=command.stream_id,
+            mtu_length=parameters.mtu_length,
+            start_term_id=log.start_term_id,
+            start_term_offset=log.start_term_offset,
+            term_window_length=parameters.publication_window_length,
+            is_exclusive=is_exclusive,
+            signal_eos=parameters.signal_eos,
+            spies_simulate_connection=parameters.spies_simulate_connection,
+            is_response=False,
+            response_correlation_id=parameters.response_correlation_id,
+            flow_control=strategy_name(default_flow_control),
+            max_resend=parameters.max_resend if is_multicast else UNICAST_RETRANSMIT_SLOTS,
+            linger_timeout_ns=parameters.linger_timeout_ns,
+            untethered_window_limit_timeout_ns=parameters.untethered.window_limit_ns,
+            untethered_linger_timeout_ns=parameters.untethered.linger_ns,
+            untethered_resting_timeout_ns=parameters.untethered.resting_ns,
+            publisher_position_counter_id=position_id,
+            publisher_limit_counter_id=limit_id,
+            sender_position_counter_id=sender_position_id,
+            sender_limit_counter_id=sender_limit_id,
+            back_pressure_events_counter_id=back_pressure_id,
+            naks_received_counter_id=naks_id,
+            now_ns=context.now_ns,
+        )
+        counter_ids = (
+            position_id,
+            limit_id,
+            sender_position_id,
+            sender_limit_id,
+            back_pressure_id,
+            naks_id,
+        )
+        stream = NetworkStream(
+            context,
+            owner,
+            endpoint,
+            command,
+            log.session_id,
+            is_exclusive,
+            parameters,
+            counter_ids,
+        )
+        self._streams[stream.registration_id] = stream
+        context.pacer.add_publication(owner)
+        context.run(self._add_to_sender(stream))
+        return stream
+
+    def _add_to_sender(self, stream: NetworkStream) -> Iterator[None]:
+        while not self._context.sender.add_publication(stream.owner):
+            yield
+
+    def _answer(self, client: DriverClient, command: AddPublication, stream: NetworkStream) -> None:
+        client.owned[command.correlation_id] = PublicationLink(command.correlation_id, stream)
+        stream.change_references(+1)
+        self._context.events.send(publication_ready(command, stream))
+
+    def _find_shared(
+        self, endpoint: SendEndpoint, stream_id: int, session_id: int | None
+    ) -> NetworkStream | None:
+        for stream in self._streams.values():
+            if (
+                stream.endpoint is endpoint
+                and stream.stream_id == stream_id
+                and not stream.is_exclusive
+                and stream.owner.state_name == "ACTIVE"
+                and session_id in (None, stream.session_id)
+            ):
+                return stream
+        return None
+
+    def session_ids(self, stream_id: int) -> set[int]:
+        """In use for a stream id."""
+        return {s.session_id for s in self._streams.values() if s.stream_id == stream_id}
+
+    # --- spies ----------------------------------------------------------------------------------
+
+    def add_spy(
+        self, client: DriverClient, command: AddSubscription, uri: ChannelUri, when_done: WhenDone
+    ) -> None:
+        """A subscription that reads an outgoing publication of this driver."""
+        parameters = SubscriptionParameters.of(uri, self._context.config)
+
+        def resolved(channel: UdpChannel) -> None:
+            link = SpyLink(self, self._context, client.client_id, command, parameters, channel)
+            self._start_spy(client, command, link)
+            when_done(None)
+
+        resolve_channel(self._context, uri, resolved, when_done)
+
+    def _start_spy(self, client: DriverClient, command: AddSubscription, link: SpyLink) -> None:
+        context = self._context
+        self._spies[link.registration_id] = link
+        client.owned[link.registration_id] = link
+        context.events.send(SubscriptionReady(command.correlation_id, NO_CHANNEL_STATUS))
+        for stream in list(self._streams.values()):
+            if link.wants(stream) and stream.owner.accepts_subscribers:
+                link.join(stream)
+
+    def remove_spy(self, link: SpyLink) -> None:
+        self._spies.pop(link.registration_id, None)
+
+    def _link_spies(self, stream: NetworkStream) -> None:
+        for link in self._spies.values():
+            if link.wants(stream):
+                link.join(stream)
+
+    # --- life cycle, as the pacer tells it --------------------------------------------------------
+
+    def on_linger(self, registration_id: int) -> None:
+        stream = self._streams.get(registration_id)
+        if stream is not None:
+            announce_unavailable(self._context, stream)
+
+    def on_done(self, registration_id: int) -> None:
+        stream = self._streams.pop(registration_id, None)
+        if stream is not None:
+            announce_unavailable(self._context, stream)
+            self._context.run(self._close(stream))
+
+    def _close(self, stream: NetworkStream) -> Iterator[None]:
+        context = self._context
+        context.pacer.remove_publication(stream.owner)
+        while not context.sender.remove_publication(stream.owner):
+            yield
+        while not stream.owner.released:
+            yield
+        for counter_id in stream.counter_ids:
+            context.counters.free(counter_id)
+        delete_log(context, stream.owner.log_file)
+        self._release_endpoint(stream.endpoint)
+
+
+class SpyLink(SubscriptionLink):
+    """A spy subscription of a client."""
+
+    def __init__(
+        self,
+        publications: NetworkPublications,
+        context: ConductorContext,
+        client_id: int,
+        command: AddSubscription,
+        parameters: SubscriptionParameters,
+        channel: UdpChannel,
+    ) -> None:
+        super().__init__(
+            context,
+            client_id,
+            command.correlation_id,
+            command.stream_id,
+            command.channel,
+            parameters,
+        )
+        self._publications = publications
+        self._udp_channel = channel
+
+    def wants(self, stream: NetworkStream) -> bool:
+        """Same channel, stream and session."""
+        return (
+            stream.stream_id == self.stream_id
+            and self.accepts(stream.session_id)
+            and stream.endpoint.channel.canonical_form == self._udp_channel.canonical_form
+        )
+
+    def release(self) -> None:
+        self.leave_all()
+        self._publications.remove_spy(self)
+
+
+def _check_publication_channel(channel: UdpChannel, text: str) -> None:
+    if not channel.has_explicit_endpoint:
+        raise invalid_channel(f"endpoint=host:port is missing for a publication: channel={text}")
+    if channel.remote_data.port == 0:
+        raise invalid_channel(f"endpoint has port=0 for publication: channel={text}")
+
+
+def _check_send_buffer(
+    endpoint: SendEndpoint, parameters: PublicationParameters, text: str
+) -> None:
+    sndbuf = endpoint.owner.socket_sndbuf_length
+    if sndbuf and parameters.mtu_length > sndbuf:
+        raise invalid_channel(
+            f"MTU greater than SO_SNDBUF for channel: mtu={parameters.mtu_length} "
+            f"so-sndbuf={sndbuf} channel={text}"
+        )

@@ -1,0 +1,1 @@
+"""congestion strategies, one a file."""
