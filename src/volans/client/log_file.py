@@ -1,0 +1,64 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""A mapped log buffer file as publications and images hold it."""
+
+from __future__ import annotations
+
+import cython
+from cython import address, cast, cclass, cfunc, exceptval, pointer
+from cython.cimports.libc.stdint import int64_t
+from cython.cimports.volans.log.buffers import log_buffers_wrap
+from cython.cimports.volans.memory.atomic import fetch_add_i64
+from cython.cimports.volans.memory.mapped import MappedFile
+
+from volans.errors import VolansError
+
+
+class LogFileError(VolansError, ValueError):
+    """A log buffer file named by the driver is not one. Attribute: ``path``."""
+
+    def __init__(self, path: str, why: str) -> None:
+        self.path = path
+        super().__init__(f"log buffer {path}: {why}: is another driver using the directory?")
+
+
+@cclass
+class LogFile:
+    """A log buffer file, mapped writable. Raises OSError or LogFileError."""
+
+    def __init__(self, path: str, pre_touch: cython.bint = False):
+        self.mapped = MappedFile.open(path)
+        code: cython.int = log_buffers_wrap(
+            address(self.buffers), self.mapped.memory, self.mapped.length
+        )
+        if code != 0:
+            length = self.mapped.length
+            self.mapped.close()
+            why = {-1: "invalid term length", -2: "invalid page size"}.get(
+                code, f"its {length} bytes do not fit its metadata"
+            )
+            raise LogFileError(path, why)
+        offset: int64_t = 0
+        while pre_touch and offset < self.mapped.length:
+            # Adding nothing takes the page for writing; the compiler cannot leave it out.
+            fetch_add_i64(cast(pointer[int64_t], self.mapped.memory + offset), 0)
+            offset += self.buffers.metadata.page_size
+
+    @property
+    def path(self) -> str:
+        """Where the file is (the driver may have unlinked it by now)."""
+        return self.mapped.path
+
+    @property
+    def is_mapped(self) -> bool:
+        """Whether the memory is still there."""
+        return self.mapped.is_mapped
+
+    @cfunc
+    @exceptval(check=False)
+    def pin(self) -> cython.void:
+        self.mapped.pin()
+
+    @cfunc
+    @exceptval(check=False)
+    def unpin(self) -> cython.void:
+        self.mapped.unpin()
