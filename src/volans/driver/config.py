@@ -176,6 +176,8 @@ class DriverConfig:
     event_log_filename: str | None
     event_log_file_max_length: int
     transport: str
+    loss_rate: float
+    loss_seed: int
     capture: str | None
     capture_max_length: int
     random_seed: int | None

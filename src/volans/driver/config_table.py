@@ -13,7 +13,7 @@ from volans.driver.config_table_network import NETWORK_SETTINGS
 from volans.driver.config_table_process import PROCESS_SETTINGS
 from volans.driver.config_table_streams import STREAM_SETTINGS
 
-_SIZE, _INTEGER, _TEXT = Kind.SIZE, Kind.INTEGER, Kind.TEXT
+_SIZE, _INTEGER, _TEXT, _NUMBER = Kind.SIZE, Kind.INTEGER, Kind.TEXT, Kind.NUMBER
 
 _EVENT_LOG: Final = (
     Setting("event_log", "AERON_EVENT_LOG", _TEXT, None, "events to log", listed=True),
@@ -50,6 +50,23 @@ _VOLANS: Final = (
         _TEXT,
         "mmsg",
         "network API: sockets, mmsg, simulated, …",
+    ),
+    Setting(
+        "loss_rate",
+        "VOLANS_LOSS_RATE",
+        _NUMBER,
+        0.0,
+        "part of the arriving datagrams to lose on purpose",
+        0,
+        1,
+    ),
+    Setting(
+        "loss_seed",
+        "VOLANS_LOSS_SEED",
+        _INTEGER,
+        0,
+        "which datagrams are lost",
+        INT64_MIN,
     ),
     Setting(
         "capture",

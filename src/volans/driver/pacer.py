@@ -17,7 +17,7 @@ from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.libc.stdlib import free, realloc
 from cython.cimports.libc.string import memset
 from cython.cimports.volans.driver.lock import sched_yield
-from cython.cimports.volans.agents.native import NativeAgent
+from cython.cimports.volans.agents.native import NativeAgent, make_native_agent
 from cython.cimports.volans.driver.image_pacing import (
     image_add_subscriber,
     image_init_conductor_state,
@@ -178,12 +178,7 @@ class Pacer:
 
     def native_agent(self) -> NativeAgent:
         """The agent whose duty cycle this is."""
-        agent: NativeAgent = NativeAgent.__new__(NativeAgent)
-        agent.work = pacer_do_work
-        agent.state = address(self.state)
-        agent.owner = self
-        agent.role_name = "conductor-pacer"
-        return agent
+        return make_native_agent(pacer_do_work, address(self.state), self, "conductor-pacer")
 
     def do_work(self, now_ns: int64_t, now_ms: int64_t) -> int:
         """One duty cycle on the caller's thread (invoker mode, simulation)."""

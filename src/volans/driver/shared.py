@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""What the agents of one driver share: system counters, error log, loss report, command rings, settings."""
+"""What the agents of a driver share: system counters, error log, loss report, rings, settings."""
 
 from __future__ import annotations
 
@@ -8,10 +8,14 @@ from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, point
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uint64_t
 from cython.cimports.libc.stdio import snprintf
 from cython.cimports.libc.string import memset, strerror
+from cython.cimports.volans.agents.native import NativeAgentRunner
 from cython.cimports.volans.driver.layout import (
+    SYSTEM_CONDUCTOR_MAX_CYCLE_TIME,
     SYSTEM_CONDUCTOR_PROXY_FAILS,
     SYSTEM_COUNTER_COUNT,
     SYSTEM_ERRORS,
+    SYSTEM_RECEIVER_MAX_CYCLE_TIME,
+    SYSTEM_SENDER_MAX_CYCLE_TIME,
     DriverShared,
     StreamEvent,
 )
@@ -182,7 +186,7 @@ class SharedState:
         state.flow_control_receiver_timeout_ns = settings["flow_control_receiver_timeout_ns"]
 
     def drain_to_control(self, limit: int32_t = 256) -> list:
-        """Messages from the agents to the control plane as (msg_type_id, bytes). Control plane only."""
+        """Agents' messages as (msg_type_id, bytes). Control plane only."""
         messages: list = []
         mpsc_ring_read(
             address(self.state.to_control), collect_message, cast(p_void, messages), limit
@@ -194,6 +198,18 @@ class SharedState:
         encoded: bytes = text.encode()
         fetch_add_i64(self.state.system[SYSTEM_ERRORS], 1)
         error_log_record(address(self.state.error_log), encoded, len(encoded), now_ms)
+
+    def measure_cycles(self, runner: NativeAgentRunner, agent: str, threshold_ns: int64_t) -> None:
+        """Let a runner keep the cycle counters of "conductor", "sender" or "receiver"."""
+        first: int32_t = {
+            "conductor": SYSTEM_CONDUCTOR_MAX_CYCLE_TIME,
+            "sender": SYSTEM_SENDER_MAX_CYCLE_TIME,
+            "receiver": SYSTEM_RECEIVER_MAX_CYCLE_TIME,
+        }[agent]
+        runner.max_cycle_time_ns = self.state.system[first]
+        runner.cycle_threshold_exceeded = self.state.system[first + 1]
+        runner.cycle_threshold_ns = threshold_ns
+        runner.counters_owner = self
 
     def random(self) -> int:
         """Next 64 random bits, signed."""

@@ -131,6 +131,12 @@ class Conductor:
             work += 1
         return work
 
+    def close(self) -> None:
+        """The agents have stopped: close sockets, unmap logs. Files stay for tools to read."""
+        self._ipc.close()
+        self._publications.close()
+        self._subscriptions.close()
+
     # --- agents -----------------------------------------------------------------------------------
 
     def _handle_agent_messages(self) -> int:

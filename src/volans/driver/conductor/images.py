@@ -92,6 +92,11 @@ class Images:
     def find(self, registration_id: int) -> ImageStream | None:
         return self._streams.get(registration_id)
 
+    def close(self) -> None:
+        """The driver ends: unmap every log."""
+        for stream in self._streams.values():
+            stream.owner.log_file.close()
+
     def join_existing(self, link: NetworkSubscriptionLink) -> None:
         """A new subscription reads the images that are there."""
         for stream in list(self._streams.values()):

@@ -253,6 +253,11 @@ class IpcStreams:
         """In use for a stream id."""
         return {s.session_id for s in self._streams.values() if s.stream_id == stream_id}
 
+    def close(self) -> None:
+        """The driver ends: unmap every log."""
+        for stream in self._streams.values():
+            stream.owner.log_file.close()
+
     def find(self, registration_id: int) -> IpcStream | None:
         """The stream with that image correlation id (for REJECT_IMAGE)."""
         return self._streams.get(registration_id)

@@ -331,6 +331,13 @@ class NetworkPublications:
         """In use for a stream id."""
         return {s.session_id for s in self._streams.values() if s.stream_id == stream_id}
 
+    def close(self) -> None:
+        """The driver ends and its agents have stopped: close sockets, unmap logs."""
+        for endpoint in self._endpoints.values():
+            endpoint.owner.close()
+        for stream in self._streams.values():
+            stream.owner.log_file.close()
+
     # --- spies ----------------------------------------------------------------------------------
 
     def add_spy(

@@ -141,6 +141,12 @@ class NetworkSubscriptions:
             self._endpoints.pop(endpoint.channel.canonical_form, None)
             self._context.run(endpoint.close())
 
+    def close(self) -> None:
+        """The driver ends and its agents have stopped: close sockets, unmap logs."""
+        for endpoint in self._endpoints.values():
+            endpoint.owner.close()
+        self.images.close()
+
     def _open_endpoint(
         self,
         client: DriverClient,

@@ -1,0 +1,337 @@
+"""The media driver: all parts made, wired, run on threads or by the caller, and taken down.
+
+This is the driver's shell: below it no clock and no random source is read.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from volans.agents import (
+    BackoffIdleStrategy,
+    IdleStrategy,
+    NativeAgentRunner,
+    NativeComposite,
+)
+from volans.driver.conductor.conductor import Conductor
+from volans.driver.conductor.context import ConductorContext
+from volans.driver.conductor.events import ClientEvents
+from volans.driver.conductor.resources import ResourceJobs
+from volans.driver.conductor.system_counters import allocate_system_counters
+from volans.driver.config import DriverConfig
+from volans.driver.control_agent import ControlAgent
+from volans.driver.directory import prepare_directory, remove_directory
+from volans.driver.engines import make_engines
+from volans.driver.naming.resolve import DefaultResolver
+from volans.driver.pacer import Pacer
+from volans.driver.receiver import Receiver
+from volans.driver.sender import Sender
+from volans.driver.shared import SharedState
+from volans.memory import (
+    AtomicCounter,
+    BroadcastTransmitter,
+    CountersManager,
+    ManyToOneRingBuffer,
+    MappedFile,
+)
+from volans.protocol.cnc import create_cnc
+from volans.protocol.counter_types import SystemCounter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from volans.agents import NativeAgent
+    from volans.driver.naming.resolve import Resolver
+    from volans.transport.registry import EngineHandle
+
+LOSS_REPORT_FILE_NAME = "loss-report.dat"
+SHUT_DOWN_HEARTBEAT = -1
+CLOSE_TIMEOUT_S = 5.0
+RECEIVER_BURST = 64  # datagrams a duty cycle of the receiver may take
+NANOSECONDS_PER_MILLISECOND = 1_000_000
+# The control plane of an idle driver looks for commands this often at the least.
+CONTROL_IDLE_MAX_PARK_NS = 4_000_000
+
+
+class MediaDriver:
+    """A media driver in this process.
+
+    Use `MediaDriver.launch(...)`; it is a context manager and closes at exit. With threading mode
+    INVOKER nothing runs by itself: call `do_work` often.
+
+    Args:
+        config: its settings.
+        engines: (sender's, receiver's) transport engines; None makes those the settings name.
+        resolver: of names; None for the operating system's.
+        clock_ns, clock_ms: monotonic and epoch clock of the shell.
+        random_seed: of session ids, initial term ids and receiver ids; None draws one.
+
+    Raises:
+        DriverAlreadyRunningError: the directory belongs to a live driver.
+        StorageSpaceError: not enough space for the command and control file.
+        ConfigError: a setting is not valid.
+    """
+
+    def __init__(
+        self,
+        config: DriverConfig,
+        *,
+        engines: tuple[EngineHandle, EngineHandle] | None = None,
+        resolver: Resolver | None = None,
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+        clock_ms: Callable[[], int] = lambda: time.time_ns() // NANOSECONDS_PER_MILLISECOND,
+        random_seed: int | None = None,
+        on_terminate: Callable[[], None] | None = None,
+    ) -> None:
+        from volans import __version__
+
+        self.config = config
+        self._clock_ns = clock_ns
+        self._clock_ms = clock_ms
+        self._on_terminate = on_terminate
+        self._runners: list[NativeAgentRunner] = []
+        self._closed = False
+        self.termination_requested = False
+        now_ms = clock_ms()
+        seed = config.random_seed if random_seed is None else random_seed
+        if seed is None:
+            seed = secrets.randbits(62)
+        self.directory = prepare_directory(config, now_ms)
+        self._make_files(now_ms)
+        allocate_system_counters(self._counters, __version__)
+        self._shared = SharedState(
+            self._counters,
+            self._cnc.error_log_buffer,
+            self._loss_report,
+            _agent_settings(config),
+            seed,
+        )
+        self._engines = engines if engines is not None else make_engines(config)
+        sender_engine, receiver_engine = self._engines
+        self._sender = Sender(self._shared, sender_engine)
+        self._receiver = Receiver(self._shared, receiver_engine)
+        self._pacer = Pacer(self._shared)
+        self._pacer.heartbeat_into(
+            memoryview(self._cnc.mapped), self._cnc.layout.heartbeat_offset
+        )
+        is_threaded = config.threading_mode != "INVOKER"
+        has_resource_thread = config.threading_mode in ("DEDICATED", "SHARED_NETWORK")
+        self._resources = ResourceJobs(self._wake_control if has_resource_thread else None)
+        self._commands = ManyToOneRingBuffer(self._cnc.to_driver_buffer)
+        context = ConductorContext(
+            config=config,
+            directory=self.directory,
+            commands=self._commands,
+            events=ClientEvents(BroadcastTransmitter(self._cnc.to_clients_buffer)),
+            counters=self._counters,
+            shared=self._shared,
+            pacer=self._pacer,
+            sender=self._sender,
+            receiver=self._receiver,
+            sender_engine=sender_engine,
+            receiver_engine=receiver_engine,
+            resolver=resolver if resolver is not None else DefaultResolver(),
+            resources=self._resources,
+            receiver_id_base=self._shared.random() or 1,
+            now_ns=clock_ns(),
+            now_ms=now_ms,
+        )
+        self._conductor = Conductor(context, self._shared.random(), self._terminate)
+        self._control = ControlAgent(
+            self._shared,
+            self._cnc.to_driver_buffer,
+            self._conductor,
+            config.timer_interval_ns,
+        )
+        if is_threaded:
+            self._start_agents()
+        self._commands.consumer_heartbeat_ms = clock_ms()
+        self._cnc.signal_ready()
+
+    @classmethod
+    def launch(cls, directory: str | os.PathLike[str] | None = None, **settings: Any) -> Self:
+        """Start a driver with the environment's `AERON_*` settings and these keywords over them.
+
+        Args:
+            directory: of its files; None for `AERON_DIR` or the official default.
+            settings: names of `volans.driver.config_table`, such as `term_buffer_length="1m"`.
+        """
+        if directory is not None:
+            settings["directory"] = os.fspath(directory)
+        options = {
+            name: settings.pop(name)
+            for name in ("engines", "resolver", "clock_ns", "clock_ms", "on_terminate")
+            if name in settings
+        }
+        return cls(DriverConfig.from_environment(**settings), **options)
+
+    # --- running ------------------------------------------------------------------------------------
+
+    def do_work(self, now_ns: int | None = None, now_ms: int | None = None) -> int:
+        """One duty cycle of every agent on the caller's thread (INVOKER mode only); work count."""
+        now_ns = self._clock_ns() if now_ns is None else now_ns
+        now_ms = self._clock_ms() if now_ms is None else now_ms
+        return (
+            self._control.do_work(now_ns, now_ms)
+            + self._pacer.do_work(now_ns, now_ms)
+            + self._receiver.do_work(now_ns, now_ms)
+            + self._sender.do_work(now_ns, now_ms)
+        )
+
+    @property
+    def counters(self) -> CountersManager:
+        """The driver's counters; read only from outside."""
+        return self._counters
+
+    @property
+    def client_count(self) -> int:
+        """Clients connected now."""
+        return self._conductor.client_count
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether `close` has been called."""
+        return self._closed
+
+    def _start_agents(self) -> None:
+        config = self.config
+        pacer, sender, receiver = (
+            part.native_agent() for part in (self._pacer, self._sender, self._receiver)
+        )
+        mode = config.threading_mode
+        if mode == "DEDICATED":
+            groups = [
+                (pacer, "conductor", "conductor"),
+                (sender, "sender", "sender"),
+                (receiver, "receiver", "receiver"),
+            ]
+        elif mode == "SHARED_NETWORK":
+            groups = [
+                (pacer, "conductor", "conductor"),
+                (NativeComposite([sender, receiver], "sender-receiver"), "shared_network", ""),
+            ]
+        else:
+            together = NativeComposite([pacer, receiver, sender], "conductor-sender-receiver")
+            groups = [(together, "shared", "conductor")]
+        for agent, idle_name, cycle in groups:
+            self._run(agent, self._idle_strategy(idle_name), cycle)
+        self._run(
+            self._control.native_agent(),
+            BackoffIdleStrategy(max_park_ns=CONTROL_IDLE_MAX_PARK_NS),
+            "",
+        )
+
+    def _run(self, agent: NativeAgent, idle_strategy: IdleStrategy, cycle: str) -> None:
+        runner = NativeAgentRunner(agent, idle_strategy)
+        if cycle:
+            self._shared.measure_cycles(
+                runner, cycle, getattr(self.config, f"{cycle}_cycle_threshold_ns")
+            )
+        runner.start()
+        self._runners.append(runner)
+
+    def _idle_strategy(self, agent: str) -> IdleStrategy:
+        name = getattr(self.config, f"{agent}_idle_strategy")
+        arguments = getattr(self.config, f"{agent}_idle_strategy_init_args")
+        return IdleStrategy.from_name(
+            name,
+            arguments,
+            AtomicCounter(self._counters, SystemCounter.CONTROLLABLE_IDLE_STRATEGY),
+        )
+
+    def _wake_control(self) -> None:
+        self._control.wake()
+
+    def _terminate(self, token: bytes) -> None:
+        """TERMINATE_DRIVER came: obey when the validator allows it."""
+        if self.config.termination_validator == "deny":
+            return
+        self.termination_requested = True
+        if self._on_terminate is not None:
+            self._on_terminate()
+
+    # --- files ----------------------------------------------------------------------------------------
+
+    def _make_files(self, now_ms: int) -> None:
+        config = self.config
+        self._cnc = create_cnc(
+            self.directory,
+            config.cnc_layout(),
+            client_liveness_timeout_ns=config.client_liveness_timeout_ns,
+            start_timestamp_ms=now_ms,
+            pid=os.getpid(),
+            sparse=config.threading_mode == "INVOKER",
+            check_storage=config.perform_storage_checks,
+        )
+        self._loss_report = MappedFile.create(
+            self.directory / LOSS_REPORT_FILE_NAME,
+            config.loss_report_length,
+            check_storage=config.perform_storage_checks,
+        )
+        self._counters = CountersManager(
+            self._cnc.counters_metadata_buffer,
+            self._cnc.counters_values_buffer,
+            free_to_reuse_timeout_ms=config.counter_free_to_reuse_ns // NANOSECONDS_PER_MILLISECOND,
+            epoch_clock_ms=self._clock_ms,
+        )
+
+    # --- the end ----------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Stop the agents, tell clients by the heartbeat, close sockets; bounded in time; idempotent."""
+        if self._closed:
+            return
+        self._closed = True
+        for runner in reversed(self._runners):
+            runner.close(CLOSE_TIMEOUT_S)
+        self._resources.close(CLOSE_TIMEOUT_S)
+        self._commands.consumer_heartbeat_ms = SHUT_DOWN_HEARTBEAT
+        self._conductor.close()
+        for engine in self._engines:
+            engine.close()
+        self._loss_report.close()
+        self._cnc.close()
+        if self.config.dir_delete_on_shutdown:
+            remove_directory(Path(self.directory))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        error_type: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def _agent_settings(config: DriverConfig) -> dict[str, int]:
+    return {
+        "timer_interval_ns": config.timer_interval_ns,
+        "status_message_timeout_ns": config.status_message_timeout_ns,
+        "image_liveness_timeout_ns": config.image_liveness_timeout_ns,
+        "publication_unblock_timeout_ns": config.publication_unblock_timeout_ns,
+        "publication_connection_timeout_ns": config.publication_connection_timeout_ns,
+        "publication_linger_timeout_ns": config.publication_linger_timeout_ns,
+        "retransmit_delay_ns": config.retransmit_unicast_delay_ns,
+        "retransmit_linger_ns": config.retransmit_unicast_linger_ns,
+        "nak_unicast_delay_ns": config.nak_unicast_delay_ns,
+        "nak_unicast_retry_delay_ratio": config.nak_unicast_retry_delay_ratio,
+        "nak_multicast_max_backoff_ns": config.nak_multicast_max_backoff_ns,
+        "nak_multicast_group_size": config.nak_multicast_group_size,
+        "max_messages_per_send": config.network_publication_max_messages_per_send,
+        "send_to_status_poll_ratio": config.send_to_sm_poll_ratio,
+        "receiver_burst": RECEIVER_BURST,
+        "initial_window_length": config.initial_window_length,
+        "stream_session_limit": config.stream_session_limit,
+        "flow_control_receiver_timeout_ns": config.flow_control_receiver_timeout_ns,
+    }
+
+
+__all__ = ["DriverConfig", "MediaDriver"]
