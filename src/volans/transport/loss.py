@@ -15,7 +15,7 @@ from cython.cimports.volans.transport.contract import (
     RxDatagram,
 )
 from cython.cimports.volans.transport.loss import LossState, LossyDirection
-from cython.cimports.volans.transport.random_source import random_seed, random_unit
+from cython.cimports.volans.transport.random_source import random_next, random_seed, random_unit
 from cython.cimports.volans.transport.registry import EngineHandle, engine_to_wrap
 from cython.cimports.volans.transport.wrapper import (
     wrapper_enter,
@@ -81,12 +81,15 @@ def tx_run(
     result: int32_t
     length: int32_t
     was_lost: cython.bint
+    _drawn: int32_t
+    before: LossyDirection
     if state.tx.rate <= 0.0 or segment_count < 1:
         return inner.ops.tx_run(
             inner, endpoint, destination, base, segment_length, segment_count, last_length
         )
     while end < segment_count:
         was_lost = False
+        before = state.tx
         while end < segment_count and not was_lost:
             length = segment_length if end < segment_count - 1 else last_length
             was_lost = is_lost(address(state.tx), length)
@@ -104,6 +107,10 @@ def tx_run(
                 last_length if accepted + length == segment_count else segment_length,
             )
             if result < length:
+                # What was not taken will be offered again, and must meet the same fate then.
+                state.tx = before
+                for _drawn in range(result):
+                    random_next(address(state.tx.random))
                 if result > 0:
                     accepted += result
                 return accepted if accepted > 0 else result
@@ -123,9 +130,14 @@ def tx_copy(
 ) -> int32_t:
     state: pointer[LossState] = cast(pointer[LossState], engine.private_state)
     inner: pointer[Engine] = wrapper_enter(engine)
+    before: LossyDirection = state.tx
+    result: int32_t
     if is_lost(address(state.tx), length):
         return 1
-    return inner.ops.tx_copy(inner, endpoint, destination, data, length)
+    result = inner.ops.tx_copy(inner, endpoint, destination, data, length)
+    if result <= 0:
+        state.tx = before
+    return result
 
 
 wrapper_fill_ops(address(_ops))

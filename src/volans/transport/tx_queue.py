@@ -199,7 +199,7 @@ def tx_queue_forget(
             start = cast(int64_t, cast(uintptr_t, run.base) - cast(uintptr_t, base))
             start += cast(int64_t, index) * run.segment_length
             datagram_length = tx_run_length(run, index)
-            if start < length and start + datagram_length > 0:
+            if datagram_length > 0 and start < length and start + datagram_length > 0:
                 if first < 0:
                     first = index
                 after = index + 1
