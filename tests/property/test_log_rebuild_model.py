@@ -153,7 +153,7 @@ def test_cleaning_zeroes_exactly_its_range(begin, length, max_bytes):
 @settings(max_examples=80, deadline=None)
 @given(
     lengths=st.lists(st.integers(0, 1376), min_size=1, max_size=40),
-    max_length=st.integers(0, 2048).map(lambda i: i * 32),
+    max_length=st.one_of(st.integers(0, 50), st.integers(0, 2048)).map(lambda i: i * 32),
     padding_at=st.integers(0, 40),
 )
 def test_scans_for_datagrams_and_blocks_agree_with_a_walk(lengths, max_length, padding_at):
@@ -191,3 +191,14 @@ def test_scans_for_datagrams_and_blocks_agree_with_a_walk(lengths, max_length, p
             block += size
     assert kit.scan_available(0, 0, max_length) == (total, padding)
     assert kit.scan_block(0, 0, max_length) == block
+
+
+def test_a_first_frame_too_long_for_the_datagram_is_told_apart_from_nothing():
+    kit = LogKit(TERM_LENGTH, 1408)
+    assert kit.scan_available(0, 0, 1408) == (0, 0)
+    kit.append(bytes(100))
+    assert kit.scan_available(0, 0, 128) == (-160, 0)
+    assert kit.scan_available(0, 0, 160) == (160, 0)
+    kit.claim(10)
+    assert kit.scan_available(0, 0, 1408) == (160, 0)
+    assert kit.scan_available(0, 160, 1408) == (0, 0)

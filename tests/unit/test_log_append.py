@@ -159,7 +159,7 @@ def test_back_pressure_so_near_the_end_of_the_stream_that_nothing_can_follow(exc
     kit = LogKit(initial_term_id=-1, start_term_id=last, start_term_offset=65536 - 64)
     kit.is_connected = True
     kit.position_limit = 0
-    assert kit.append(bytes(33), exclusive=exclusive) == MAX_POSITION_EXCEEDED
+    assert kit.append(bytes(32), exclusive=exclusive) == MAX_POSITION_EXCEEDED
     kit = LogKit(initial_term_id=-1, start_term_id=last, start_term_offset=65536 - 128)
     kit.is_connected = True
     kit.position_limit = 0
@@ -176,6 +176,9 @@ def test_a_batch_stops_at_the_limit_and_tells_why(exclusive):
     fragments, position = kit.read(0)
     assert [f.payload[0] for f in fragments] == [0, 1, 2, 3]
     assert position == kit.producer_position == 256
+    kit.position_limit = 64 * 6
+    assert kit.batch(messages, 32, exclusive=exclusive) == (2, BACK_PRESSURED)
+    assert kit.producer_position == 64 * 6
 
 
 @both
