@@ -1,0 +1,3 @@
+from volans.transport.registry import EngineHandle
+
+def create_engine(role: str, **options: int) -> EngineHandle: ...
