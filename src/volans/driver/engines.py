@@ -30,7 +30,9 @@ def make_engines(config: DriverConfig) -> tuple[EngineHandle, EngineHandle]:
         from volans.transport.capture import CaptureEngine
 
         sender = CaptureEngine(sender, f"{config.capture}.sender.pcapng", interface_name="sender")
-        receiver = CaptureEngine(receiver, f"{config.capture}.receiver.pcapng", interface_name="receiver")
+        receiver = CaptureEngine(
+            receiver, f"{config.capture}.receiver.pcapng", interface_name="receiver"
+        )
     return sender, receiver
 
 

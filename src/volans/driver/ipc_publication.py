@@ -1,8 +1,10 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """An IPC publication: one log shared by producers and subscribers of this machine. Conductor only.
 
-The conductor moves the publisher limit behind the slowest subscriber, in steps of an eighth of the window, and
-zeroes what every subscriber has consumed. No network: nothing is kept for retransmission (PROTOCOL.md section 3.7).
+The conductor moves the publisher limit behind the slowest subscriber, in steps of an eighth of the
+window, and
+zeroes what every subscriber has consumed. No network: nothing is kept for retransmission
+(PROTOCOL.md section 3.7).
 """
 
 from __future__ import annotations
@@ -193,10 +195,9 @@ def ipc_on_time_event(
             to_linger(publication, now_ns)
         else:
             unblock(publication)
-    elif publication.state == STREAM_LINGER:
-        if publication.reference_count <= 0:
-            publication.state = STREAM_DONE
-            stream_event(publication.shared, TO_CONTROL_IPC_DONE, publication.registration_id)
+    elif publication.state == STREAM_LINGER and publication.reference_count <= 0:
+        publication.state = STREAM_DONE
+        stream_event(publication.shared, TO_CONTROL_IPC_DONE, publication.registration_id)
 
 
 @cfunc

@@ -116,9 +116,7 @@ class MediaDriver:
         self._sender = Sender(self._shared, sender_engine)
         self._receiver = Receiver(self._shared, receiver_engine)
         self._pacer = Pacer(self._shared)
-        self._pacer.heartbeat_into(
-            memoryview(self._cnc.mapped), self._cnc.layout.heartbeat_offset
-        )
+        self._pacer.heartbeat_into(memoryview(self._cnc.mapped), self._cnc.layout.heartbeat_offset)
         is_threaded = config.threading_mode != "INVOKER"
         has_resource_thread = config.threading_mode in ("DEDICATED", "SHARED_NETWORK")
         self._resources = ResourceJobs(self._wake_control if has_resource_thread else None)
@@ -170,7 +168,8 @@ class MediaDriver:
         }
         return cls(DriverConfig.from_environment(**settings), **options)
 
-    # --- running ------------------------------------------------------------------------------------
+    # --- running
+    # ------------------------------------------------------------------------------------
 
     def do_work(self, now_ns: int | None = None, now_ms: int | None = None) -> int:
         """One duty cycle of every agent on the caller's thread (INVOKER mode only); work count."""
@@ -255,13 +254,14 @@ class MediaDriver:
         if self._on_terminate is not None:
             self._on_terminate()
 
-    # --- files ----------------------------------------------------------------------------------------
+    # --- files
+    # ----------------------------------------------------------------------------------------
 
     def _make_files(self, now_ms: int) -> None:
         config = self.config
         self._cnc = create_cnc(
             self.directory,
-            config.cnc_layout(),
+            config.cnc_layout,
             client_liveness_timeout_ns=config.client_liveness_timeout_ns,
             start_timestamp_ms=now_ms,
             pid=os.getpid(),
@@ -280,10 +280,13 @@ class MediaDriver:
             epoch_clock_ms=self._clock_ms,
         )
 
-    # --- the end ----------------------------------------------------------------------------------------
+    # --- the end
+    # ----------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Stop the agents, tell clients by the heartbeat, close sockets; bounded in time; idempotent."""
+        """Stop the agents, tell clients by the heartbeat, close sockets; bounded in time;
+        idempotent.
+        """
         if self._closed:
             return
         self._closed = True

@@ -1,7 +1,8 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """Python owners of the driver's C structs.
 
-The control plane makes them, lends the struct to the agents by pointer and drops the owner only when every agent has let
+The control plane makes them, lends the struct to the agents by pointer and drops the owner only
+when every agent has let
 go (`released`). Nothing here runs on a data path.
 """
 
@@ -9,8 +10,7 @@ from __future__ import annotations
 
 import cython
 from cython import address, cast, cclass, p_void, pointer, sizeof
-from cython.cimports.libc.errno import EINVAL
-from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.volans.driver.congestion.registry import congestion_control_open
@@ -20,7 +20,6 @@ from cython.cimports.volans.driver.image_pacing import image_init_conductor_stat
 from cython.cimports.volans.driver.layout import (
     STREAM_ACTIVE,
     IpcPublication,
-    LossDetector,
     NetworkPublication,
     PublicationImage,
     ReceiveChannelEndpoint,
@@ -33,7 +32,6 @@ from cython.cimports.volans.log.buffers import log_buffers_wrap, log_producer_po
 from cython.cimports.volans.memory.atomic import (
     load_acquire_i32,
     load_acquire_i64,
-    load_acquire_u8,
     store_release_i64,
     store_release_u8,
 )
@@ -183,7 +181,7 @@ class SendEndpointOwner:
         socket_sndbuf_length: int32_t = 0,
         socket_rcvbuf_length: int32_t = 0,
     ):
-        """Open and bind. Addresses are sockaddr bytes; raises OSError with the errno of the bind."""
+        """Open and bind. Addresses are sockaddr bytes. Raises OSError of the bind."""
         state: pointer[SendChannelEndpoint] = self.state
         options: EndpointOptions
         local: Address

@@ -1,12 +1,17 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
 """The pacer: the conductor's GIL-free half.
 
-Every duty cycle it moves publisher limits, cleans consumed terms and tracks the rebuild of images; every timer interval it
-runs the life cycles of streams and refreshes the driver's heartbeat. What needs Python (counters to free, events to
-broadcast) it tells the control plane by messages, so a Python thread that sits on the GIL cannot stop the flow of streams.
+Every duty cycle it moves publisher limits, cleans consumed terms and tracks the rebuild of images;
+every timer interval it
+runs the life cycles of streams and refreshes the driver's heartbeat. What needs Python (counters
+to free, events to
+broadcast) it tells the control plane by messages, so a Python thread that sits on the GIL cannot
+stop the flow of streams.
 
-The two halves of the conductor exclude each other by `PacerState.lock`: the pacer holds it for a duty cycle, the control
-plane for one C call. The pacer steps aside while `waiters` is not zero, so the control plane never starves.
+The two halves of the conductor exclude each other by `PacerState.lock`: the pacer holds it for a
+duty cycle, the control
+plane for one C call. The pacer steps aside while `waiters` is not zero, so the control plane never
+starves.
 """
 
 from __future__ import annotations
@@ -16,7 +21,6 @@ from cython import address, bint, cast, cclass, cfunc, exceptval, nogil, p_void,
 from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.libc.stdlib import free, realloc
 from cython.cimports.libc.string import memset
-from cython.cimports.volans.driver.lock import sched_yield
 from cython.cimports.volans.agents.native import NativeAgent, make_native_agent
 from cython.cimports.volans.driver.image_pacing import (
     image_add_subscriber,
@@ -35,6 +39,7 @@ from cython.cimports.volans.driver.ipc_publication import (
 from cython.cimports.volans.driver.layout import (
     PacerState,
 )
+from cython.cimports.volans.driver.lock import sched_yield
 from cython.cimports.volans.driver.owners import (
     IpcPublicationOwner,
     NetworkPublicationOwner,
@@ -103,7 +108,9 @@ def pacer_do_work(clientd: p_void, now_ns: int64_t, now_ms: int64_t) -> int32_t:
 @nogil
 @exceptval(check=False)
 def lock_pacer(state: pointer[PacerState]) -> cython.void:
-    """Control plane: wait for the end of the running duty cycle (microseconds), then exclude the next."""
+    """Control plane: wait for the end of the running duty cycle (microseconds), then exclude the
+    next.
+    """
     spins: int32_t = 0
     fetch_add_i32(address(state.waiters), 1)
     while not cas_i32(address(state.lock), 0, 1):
@@ -162,7 +169,8 @@ def remove_pointer(array: pointer[p_void], count: pointer[int32_t], item: p_void
 class Pacer:
     """Owner of the conductor's GIL-free half; its methods are the control plane's calls into it.
 
-    Threading: `native_agent()` runs on one thread; every other method is for the control plane only.
+    Threading: `native_agent()` runs on one thread; every other method is for the control plane
+    only.
     """
 
     def __init__(self, shared: SharedState):
@@ -185,7 +193,7 @@ class Pacer:
         return pacer_do_work(address(self.state), now_ns, now_ms)
 
     def heartbeat_into(self, counters_like, offset: int64_t) -> None:
-        """Write the driver's heartbeat (epoch ms) into the word at `offset` of a writable buffer."""
+        """Write the driver's heartbeat (epoch ms) at `offset` of a writable buffer."""
         view: cython.uchar[::1] = counters_like
         if offset < 0 or offset + 8 > view.shape[0]:
             raise ValueError(f"offset {offset} outside of {view.shape[0]} bytes")
@@ -359,7 +367,9 @@ class Pacer:
     def change_ipc_references(
         self, publication: IpcPublicationOwner, delta: int32_t, now_ns: int64_t
     ) -> int:
-        """A client took (+1) or let go (-1) the publication; draining begins at zero. References left."""
+        """A client took (+1) or let go (-1) the publication; draining begins at zero. References
+        left.
+        """
         lock_pacer(address(self.state))
         publication.state.reference_count += delta
         count: int32_t = publication.state.reference_count

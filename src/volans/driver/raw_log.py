@@ -1,13 +1,15 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Making log-buffer files: storage check, mapping, metadata (PROTOCOL.md section 3.1). Slow work: not for data-path threads."""
+"""Making log-buffer files: storage check, mapping, metadata (PROTOCOL.md section 3.1). Slow work:
+not for data-path threads.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 
 import cython
-from cython import address, cast, cclass, pointer
-from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython import address, cast, pointer
+from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.volans.log.buffers import (
     log_buffers_wrap,
     log_file_length,
@@ -15,7 +17,6 @@ from cython.cimports.volans.log.buffers import (
     log_init_publication,
 )
 from cython.cimports.volans.log.layout import (
-    LOG_METADATA_LENGTH,
     LOG_TYPE_IMAGE,
     LogBuffers,
     LogMetadata,
@@ -29,7 +30,7 @@ from volans.memory.mapped import MappedFile as MappedFileFactory
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class LogParameters:
-    """Everything a new log file says about its stream. Lengths in bytes, time-outs in nanoseconds."""
+    """What a new log file says about its stream. Lengths in bytes, times in nanoseconds."""
 
     correlation_id: int
     session_id: int

@@ -1,7 +1,9 @@
 """`volansmd`: a media driver configured by the environment only, in place of `aeronmd`.
 
-No arguments; `AERON_*` as in the official driver; quiet unless it fails; ends on SIGTERM, SIGINT or a permitted
-TERMINATE_DRIVER. Exit status 0 after a clean end, 1 when it could not run, 2 for a bad setting or an argument.
+No arguments; `AERON_*` as in the official driver; quiet unless it fails; ends on SIGTERM, SIGINT
+or a permitted
+TERMINATE_DRIVER. Exit status 0 after a clean end, 1 when it could not run, 2 for a bad setting or
+an argument.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def resolve_channel(
     on_resolved: Callable[[UdpChannel], None],
     on_error: WhenDone,
 ) -> None:
-    """Resolve a channel's names on the native-resource agent; an error in `on_resolved` is one too."""
+    """Resolve a channel's names on the native-resource agent."""
 
     def resolved(channel: UdpChannel) -> None:
         try:

@@ -50,7 +50,9 @@ class Clients:
         return self._clients.get(client_id)
 
     def get_or_add(self, client_id: int) -> DriverClient:
-        """The client; its first command that adds something makes it known (PROTOCOL.md section 7.2)."""
+        """The client; its first command that adds something makes it known (PROTOCOL.md section
+        7.2).
+        """
         client = self._clients.get(client_id)
         if client is None:
             counters = self._context.counters

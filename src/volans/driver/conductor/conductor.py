@@ -1,7 +1,9 @@
 """The control plane's duty cycle: commands of clients, messages of agents, timers.
 
-Runs with the GIL on one thread; nothing on a data path waits for it. A command that needs the native-resource agent (a
-name to resolve, a log file to make) holds back the commands behind it, so that clients see their commands done in order.
+Runs with the GIL on one thread; nothing on a data path waits for it. A command that needs the
+native-resource agent (a
+name to resolve, a log file to make) holds back the commands behind it, so that clients see their
+commands done in order.
 """
 
 from __future__ import annotations
@@ -156,7 +158,8 @@ class Conductor:
         else:
             self._context.events.send(_publication_error_event(message))
 
-    # --- commands -----------------------------------------------------------------------------------
+    # --- commands
+    # -----------------------------------------------------------------------------------
 
     def _on_command_message(self, msg_type_id: int, payload: memoryview) -> None:
         try:
@@ -284,14 +287,17 @@ class Conductor:
         )
         when_done(None)
 
-    # --- timers ---------------------------------------------------------------------------------------
+    # --- timers
+    # ---------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
         self._clients.check_liveness()
         self._check_for_blocked_command()
 
     def _check_for_blocked_command(self) -> None:
-        """A client that died while it wrote a command must not block the others (PROTOCOL.md section 4)."""
+        """A client that died while it wrote a command must not block the others (PROTOCOL.md
+        section 4).
+        """
         context = self._context
         position = context.commands.consumer_position
         if position != self._last_consumer_position or (

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from volans.driver.conductor.events import ClientEvents
     from volans.driver.conductor.resources import ResourceJobs
     from volans.driver.config import DriverConfig
-    from volans.driver.naming.resolve import DefaultResolver
+    from volans.driver.naming.resolve import Resolver
     from volans.driver.pacer import Pacer
     from volans.driver.receiver import Receiver
     from volans.driver.sender import Sender
@@ -40,7 +40,7 @@ class ConductorContext:
     receiver: Receiver
     sender_engine: Any
     receiver_engine: Any
-    resolver: DefaultResolver
+    resolver: Resolver
     resources: ResourceJobs
     receiver_id_base: int
     now_ns: int = 0
@@ -56,7 +56,7 @@ class ConductorContext:
         return self.directory / "images"
 
     def run(self, task: Iterator[None]) -> None:
-        """Start a task that yields while it has to wait for an agent; it goes on every duty cycle."""
+        """Start a task that yields while it waits for an agent; it goes on every cycle."""
         if next(task, True) is None:
             self.tasks.append(task)
 

@@ -99,7 +99,7 @@ class IpcStreams:
         is_exclusive: bool,
         when_done: WhenDone,
     ) -> None:
-        """Find or make the stream, then answer; `when_done` is called once the command is finished."""
+        """Find or make the stream, then answer; `when_done` is called when that is finished."""
         parameters = PublicationParameters.of(uri, self._context.config)
         if not is_exclusive:
             shared = self._find_shared(command.stream_id, parameters.session_id)

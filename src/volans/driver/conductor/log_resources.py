@@ -23,7 +23,7 @@ def create_log(
     on_done: Callable[[MappedFile], None],
     on_error: Callable[[BaseException], None],
 ) -> None:
-    """Make and map a log file on the native-resource agent; the outcome comes to the control plane."""
+    """Make and map a log file on the native-resource agent."""
     config = context.config
 
     def job() -> MappedFile:

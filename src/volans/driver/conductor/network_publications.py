@@ -120,7 +120,7 @@ class NetworkPublications:
         is_exclusive: bool,
         when_done: WhenDone,
     ) -> None:
-        """Find or make the stream, then answer; `when_done` is called once the command is finished."""
+        """Find or make the stream, then answer; `when_done` is called when that is finished."""
         parameters = PublicationParameters.of(uri, self._context.config)
         resolve_channel(
             self._context,

@@ -114,7 +114,7 @@ class NetworkSubscriptions:
         self.images.join_existing(link)
 
     def remove(self, link: NetworkSubscriptionLink) -> None:
-        """The link has left its streams: withdraw its interest, and the endpoint's with the last."""
+        """The link has left its streams: withdraw its interest in the endpoint."""
         if self._links.pop(link.registration_id, None) is None:
             return
         self._context.run(link.endpoint.remove_interest(link.stream_id, link.parameters.session_id))

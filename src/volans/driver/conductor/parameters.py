@@ -1,4 +1,6 @@
-"""What a channel URI and the driver's configuration together say of a publication or a subscription."""
+"""What a channel URI and the driver's configuration together say of a publication or a
+subscription.
+"""
 
 from __future__ import annotations
 
@@ -139,7 +141,7 @@ def refuse_unsupported(uri: ChannelUri) -> None:
 
 def strategy_name(value: str) -> str:
     """Our name for a flow or congestion control given by its official supplier or short name."""
-    short = value.split(",")[0]
+    short = value.split(",", maxsplit=1)[0]
     for prefix, suffix in (("aeron_", "_flow_control_strategy_supplier"),):
         if short.startswith(prefix) and short.endswith(suffix):
             short = short.removeprefix(prefix).removesuffix(suffix)

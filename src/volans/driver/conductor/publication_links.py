@@ -157,7 +157,7 @@ def check_same_stream(
     existing: PublicationParameters,
     session_id: int,
 ) -> None:
-    """A shared publication is asked for again: what the channel spells out must be what is there."""
+    """A shared publication is asked for again: what the channel says must be what is there."""
     for key, wanted, found in (
         ("mtu", asked.mtu_length, existing.mtu_length),
         ("term-length", asked.term_length, existing.term_length),

@@ -1,7 +1,9 @@
 """The native-resource agent: file and name work that may take long, off every other thread.
 
-A job runs on the worker; its outcome is handed back to the control plane, which calls `on_done(result)` or
-`on_error(exception)` in its own duty cycle. Without a worker (invoker mode, simulation) a job runs at once.
+A job runs on the worker; its outcome is handed back to the control plane, which calls
+`on_done(result)` or
+`on_error(exception)` in its own duty cycle. Without a worker (invoker mode, simulation) a job runs
+at once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,6 @@
-"""Session ids: a random start, counting on, reserved and used ones skipped (FEATURES.md section 3, row 34)."""
+"""Session ids: a random start, counting on, reserved and used ones skipped (FEATURES.md section 3,
+row 34).
+"""
 
 from __future__ import annotations
 

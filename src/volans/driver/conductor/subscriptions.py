@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Stream(Protocol):
-    """A log that subscriptions read: an IPC publication, a network publication (spies) or an image."""
+    """A log that subscriptions read: of an IPC or network publication, or of an image."""
 
     registration_id: int
     session_id: int
