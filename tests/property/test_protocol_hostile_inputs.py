@@ -172,6 +172,7 @@ def test_channel_uris() -> None:
             resolved += 1
         except InvalidChannelError as error:
             assert str(error).isprintable(), text
+            assert str(error).isascii(), text
             assert int(error.error_code) in (1, 9)
     assert resolved > 500
 

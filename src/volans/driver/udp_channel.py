@@ -203,7 +203,7 @@ def multicast_control_address(data: SocketAddress, uri: ChannelUri) -> SocketAdd
 
 def _check_kind(uri: ChannelUri, original: str) -> None:
     if not uri.is_udp:
-        raise InvalidChannelError(None, original, "aeron:udp?…")
+        raise InvalidChannelError(None, original, "aeron:udp?...")
     mode = uri.control_mode
     if mode == CONTROL_MODE_DYNAMIC and uri.control is None:
         raise InvalidChannelError(None, original, "a control address with control-mode=dynamic")

@@ -109,7 +109,8 @@ class InvalidChannelError(VolansError, ValueError):
         self.value = value
         self.allowed = allowed
         self.error_code = error_code
-        shown = repr(value if len(value) <= 200 else value[:200] + "…")
+        # ASCII only: the text goes to clients of all kinds.
+        shown = ascii(value if len(value) <= 200 else value[:200] + "...")
         super().__init__(f"invalid channel: {parameter or 'URI'}={shown}, allowed: {allowed}")
 
 
@@ -139,7 +140,7 @@ class ChannelUri:
         media = head[len(SCHEME) :]
         if not head.startswith(SCHEME) or media not in (MEDIA_UDP, MEDIA_IPC):
             raise InvalidChannelError(
-                None, text, "aeron:udp?key=value|… or aeron:ipc, optionally after aeron-spy:"
+                None, text, "aeron:udp?key=value|... or aeron:ipc, optionally after aeron-spy:"
             )
         return cls(media, is_spy, _parse_parameters(text, query))
 
@@ -512,7 +513,7 @@ def _parse_parameters(text: str, query: str) -> dict[str, str]:
     for item in items:
         key, equals, value = item.partition("=")
         if not key or not equals or not value:
-            raise InvalidChannelError(None, text, f"key=value between the bars, not {item!r}")
+            raise InvalidChannelError(None, text, f"key=value between the bars, not {item!a}")
         params[key] = value
     return params
 

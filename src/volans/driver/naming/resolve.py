@@ -86,7 +86,7 @@ class DefaultResolver:
             found = self._lookup(host, family)
             if found is not None:
                 return found.with_port(port)
-        raise UnknownHostError(parameter, name, f"no address is known for {host!r}")
+        raise UnknownHostError(parameter, name, f"no address is known for {host!a}")
 
     def resolve_interface(self, text: str | None, family: int) -> tuple[SocketAddress, int]:
         """The local address to bind to for unicast, and the interface's index.
@@ -141,7 +141,7 @@ class DefaultResolver:
         if address is None and host:
             address = self._lookup(host, family)
         if address is None:
-            raise UnknownHostError("interface", text, f"no address is known for {host!r}")
+            raise UnknownHostError("interface", text, f"no address is known for {host!a}")
         return address.with_port(port), prefix_length
 
 
