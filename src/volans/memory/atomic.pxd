@@ -42,6 +42,8 @@ cdef extern from *:
     VOLANS_ATOMIC int propose_max_i64(int64_t *at, int64_t value) {
         if (__atomic_load_n(at, __ATOMIC_RELAXED) < value) { __atomic_store_n(at, value, __ATOMIC_RELEASE); return 1; }
         return 0; }
+    /* Ask for a cache line that will be written soon, from whichever core holds it. Never faults. */
+    VOLANS_ATOMIC void prefetch_for_writing(const void *at) { __builtin_prefetch(at, 1, 3); }
     VOLANS_ATOMIC void cpu_pause(void) {
     #if defined(__x86_64__) || defined(__i386__)
         __builtin_ia32_pause();
@@ -71,4 +73,5 @@ cdef extern from *:
     void fence_full() noexcept nogil
     void counter_add(int64_t *at, int64_t delta) noexcept nogil
     int propose_max_i64(int64_t *at, int64_t value) noexcept nogil
+    void prefetch_for_writing(const void *at) noexcept nogil
     void cpu_pause() noexcept nogil
