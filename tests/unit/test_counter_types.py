@@ -8,6 +8,7 @@ import pytest
 
 from volans.protocol import counter_types as t
 from volans.protocol.counter_types import CounterType, SystemCounter, describe
+from volans.protocol.system_counters import configuration_suffixes
 
 CHANNEL = "aeron:udp?endpoint=localhost:40123"
 
@@ -101,6 +102,29 @@ def test_system_counters() -> None:
     assert labels[45] == "Failed offers to NativeResourceAgentProxy"
     assert describe(0, t.system_counter_key(34)) == {"system_counter_id": 34}
     assert t.CONTROL_PROTOCOL_VERSION == 65536
+
+
+def test_a_drivers_configuration_ends_the_labels() -> None:
+    suffixes = configuration_suffixes(
+        threading_mode="SHARED",
+        driver_name="a",
+        conductor_cycle_threshold_ns=100_000_000,
+        sender_cycle_threshold_ns=1,
+        receiver_cycle_threshold_ns=5_000_000_000,
+        name_resolver_threshold_ns=1_500_000,
+    )
+    labels = {int(c): c.label("") + suffix for c, suffix in suffixes.items()}
+    # As an official 1.53 driver with these settings shows them.
+    assert labels == {
+        25: "Resolution changes: driverName=a",
+        26: "Conductor max cycle time doing its work in ns: SHARED",
+        27: "Conductor work cycle exceeded threshold count: threshold=100ms SHARED",
+        28: "Sender max cycle time doing its work in ns: SHARED",
+        29: "Sender work cycle exceeded threshold count: threshold=1ns SHARED",
+        30: "Receiver max cycle time doing its work in ns: SHARED",
+        31: "Receiver work cycle exceeded threshold count: threshold=5s SHARED",
+        33: "NameResolver exceeded threshold count: threshold=1500us",
+    }
 
 
 def test_hostile_keys_are_described_without_harm() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from enum import IntEnum
 
+from volans.protocol.units import format_duration_ns
+
 
 class SystemCounter(IntEnum):
     """Id of a system counter, which is also its counter id."""
@@ -58,6 +60,36 @@ class SystemCounter(IntEnum):
     def label(self, version: str, commit: str = "release") -> str:
         """The counter's label; two of them carry the driver's version and commit."""
         return _LABELS[self].replace("$", f"version=volans {version} commit={commit}")
+
+
+def configuration_suffixes(
+    *,
+    threading_mode: str,
+    driver_name: str = "",
+    conductor_cycle_threshold_ns: int,
+    sender_cycle_threshold_ns: int,
+    receiver_cycle_threshold_ns: int,
+    name_resolver_threshold_ns: int,
+) -> dict[SystemCounter, str]:
+    """What a driver appends to the labels at start, to tell its configuration."""
+    counters = SystemCounter
+    mode = f": {threading_mode}"
+    suffixes = {
+        counters.RESOLUTION_CHANGES: f": driverName={driver_name}",
+        counters.CONDUCTOR_MAX_CYCLE_TIME: mode,
+        counters.SENDER_MAX_CYCLE_TIME: mode,
+        counters.RECEIVER_MAX_CYCLE_TIME: mode,
+        counters.NAME_RESOLVER_TIME_THRESHOLD_EXCEEDED: (
+            f": threshold={format_duration_ns(name_resolver_threshold_ns)}"
+        ),
+    }
+    for counter, threshold_ns in (
+        (counters.CONDUCTOR_CYCLE_TIME_THRESHOLD_EXCEEDED, conductor_cycle_threshold_ns),
+        (counters.SENDER_CYCLE_TIME_THRESHOLD_EXCEEDED, sender_cycle_threshold_ns),
+        (counters.RECEIVER_CYCLE_TIME_THRESHOLD_EXCEEDED, receiver_cycle_threshold_ns),
+    ):
+        suffixes[counter] = f": threshold={format_duration_ns(threshold_ns)} {threading_mode}"
+    return suffixes
 
 
 _LABELS = (
