@@ -249,7 +249,7 @@ class EngineDriver:
         _raise_errno(count, "poll")
         datagrams: list = []
         i: int32_t
-        number: int32_t
+        number: int32_t = 0
         for i in range(count):
             found: pointer[RxDatagram] = address(self._received[i])
             for number in range(len(self._states)):
