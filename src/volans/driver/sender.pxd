@@ -8,3 +8,4 @@ cdef class Sender:
     cdef SenderState state
     cdef object shared_owner
     cdef object engine_handle
+    cdef bint _tell(self, int32_t msg_type_id, void *item) noexcept nogil
