@@ -15,6 +15,7 @@ from volans.client.registration import Kind
 from volans.memory.counters import CountersReader
 from volans.protocol import commands
 from volans.protocol.cnc import BROADCAST_TRAILER_LENGTH, CncFile
+from volans.version import VERSION
 
 if TYPE_CHECKING:
     from volans.client.counters import Counter
@@ -91,8 +92,6 @@ class Client:
             monotonic_ns=options.nano_clock,
             sleep=options.sleep,
         )
-        from volans import __version__
-
         link = DriverLink(
             self._cnc.to_driver_buffer,
             self._cnc.to_clients_buffer,
@@ -101,9 +100,7 @@ class Client:
             driver_timeout_ms=int(options.driver_timeout * 1e3),
             keepalive_interval_ns=int(options.keepalive_interval * 1e9),
             idle_ms=max(1, int(options.idle_sleep * 1e3)),
-            label_suffix=(
-                f" name={options.client_name} version={__version__} commit=volans"
-            ).encode(),
+            label_suffix=(f" name={options.client_name} version={VERSION} commit=volans").encode(),
             # Four times what the driver's buffer holds; untouched pages cost nothing.
             events_bytes=4 * (self._cnc.layout.to_clients_buffer_length - BROADCAST_TRAILER_LENGTH),
         )

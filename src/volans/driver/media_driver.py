@@ -5,9 +5,12 @@ This is the driver's shell: below it no clock and no random source is read.
 
 from __future__ import annotations
 
+import atexit
+import itertools
 import os
 import secrets
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -40,6 +43,7 @@ from volans.memory import (
 )
 from volans.protocol.cnc import create_cnc
 from volans.protocol.counter_types import SystemCounter
+from volans.version import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,8 +58,19 @@ SHUT_DOWN_HEARTBEAT = -1
 CLOSE_TIMEOUT_S = 5.0
 RECEIVER_BURST = 64  # datagrams a duty cycle of the receiver may take
 NANOSECONDS_PER_MILLISECOND = 1_000_000
+CONSTRUCTOR_OPTIONS = (
+    "engines",
+    "resolver",
+    "clock_ns",
+    "clock_ms",
+    "random_seed",
+    "on_terminate",
+)
 # The control plane of an idle driver looks for commands this often at the least.
 CONTROL_IDLE_MAX_PARK_NS = 4_000_000
+
+_directory_numbers = itertools.count()
+_open_drivers: weakref.WeakSet[MediaDriver] = weakref.WeakSet()
 
 
 class MediaDriver:
@@ -88,8 +103,6 @@ class MediaDriver:
         random_seed: int | None = None,
         on_terminate: Callable[[], None] | None = None,
     ) -> None:
-        from volans import __version__
-
         self.config = config
         self._clock_ns = clock_ns
         self._clock_ms = clock_ms
@@ -103,7 +116,7 @@ class MediaDriver:
             seed = secrets.randbits(62)
         self.directory = prepare_directory(config, now_ms)
         self._make_files(now_ms)
-        allocate_system_counters(self._counters, __version__)
+        allocate_system_counters(self._counters, VERSION, config)
         self._shared = SharedState(
             self._counters,
             self._cnc.error_log_buffer,
@@ -153,20 +166,25 @@ class MediaDriver:
 
     @classmethod
     def launch(cls, directory: str | os.PathLike[str] | None = None, **settings: Any) -> Self:
-        """Start a driver with the environment's `AERON_*` settings and these keywords over them.
+        """Start a driver for this process: the environment's `AERON_*`, these keywords over them.
 
         Args:
-            directory: of its files; None for `AERON_DIR` or the official default.
-            settings: names of `volans.driver.config_table`, such as `term_buffer_length="1m"`.
+            directory: of its files; None makes one of its own, removed when the driver closes.
+            settings: names of `volans.driver.config_table`, such as `term_buffer_length="1m"`;
+                besides them `engines`, `resolver`, `clock_ns`, `clock_ms`, `random_seed` and
+                `on_terminate` of the constructor. Unless said otherwise the agents share one
+                thread, which costs an idle application the least.
         """
-        if directory is not None:
-            settings["directory"] = os.fspath(directory)
-        options = {
-            name: settings.pop(name)
-            for name in ("engines", "resolver", "clock_ns", "clock_ms", "on_terminate")
-            if name in settings
-        }
-        return cls(DriverConfig.from_environment(**settings), **options)
+        options = {name: settings.pop(name) for name in CONSTRUCTOR_OPTIONS if name in settings}
+        if directory is None:
+            directory = own_directory()
+            settings.setdefault("dir_delete_on_shutdown", True)
+        if "AERON_THREADING_MODE" not in os.environ:
+            settings.setdefault("threading_mode", "SHARED")
+        settings["directory"] = os.fspath(directory)
+        driver = cls(DriverConfig.from_environment(**settings), **options)
+        _open_drivers.add(driver)
+        return driver
 
     # --- running
     # ------------------------------------------------------------------------------------
@@ -312,6 +330,18 @@ class MediaDriver:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def own_directory() -> Path:
+    """A directory no other driver has, where the default one would be."""
+    default = Path(DriverConfig.default_directory())
+    return default.with_name(f"{default.name}-{os.getpid()}-{next(_directory_numbers)}")
+
+
+@atexit.register
+def _close_at_exit() -> None:
+    for driver in list(_open_drivers):
+        driver.close()
 
 
 def _agent_settings(config: DriverConfig) -> dict[str, int]:

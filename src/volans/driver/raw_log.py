@@ -15,13 +15,13 @@ from cython.cimports.volans.log.buffers import (
     log_file_length,
     log_init_image,
     log_init_publication,
+    log_metadata_at,
 )
 from cython.cimports.volans.log.layout import (
     LOG_TYPE_IMAGE,
     LogBuffers,
     LogMetadata,
 )
-from cython.cimports.volans.memory.atomic import store_release_i64
 from cython.cimports.volans.memory.mapped import MappedFile
 from cython.cimports.volans.protocol.layout import DATA_HEADER_LENGTH
 
@@ -103,9 +103,7 @@ def create_log_file(path, parameters, pre_touch=False, check_storage=True):
 @cython.cfunc
 def initialise(file: MappedFile, parameters) -> object:
     log: LogBuffers
-    metadata: pointer[LogMetadata] = cast(
-        pointer[LogMetadata], file.memory + 3 * cast(int64_t, parameters.term_length)
-    )
+    metadata: pointer[LogMetadata] = log_metadata_at(file.memory, file.length)
     metadata.term_length = parameters.term_length
     metadata.page_size = parameters.page_size
     metadata.mtu_length = parameters.mtu_length
@@ -138,7 +136,6 @@ def initialise(file: MappedFile, parameters) -> object:
     metadata.type = parameters.type
     metadata.is_connected = 0
     metadata.active_transport_count = 0
-    store_release_i64(address(metadata.end_of_stream_position), 0x7FFFFFFFFFFFFFFF)
     if log_buffers_wrap(address(log), file.memory, file.length) < 0:
         file.close()
         raise ValueError(

@@ -27,11 +27,12 @@ def main() -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
+    from volans.driver.config import DriverConfig
     from volans.driver.media_driver import MediaDriver
     from volans.errors import ConfigError, VolansError
 
     try:
-        driver = MediaDriver.launch(on_terminate=stop.set)
+        driver = MediaDriver(DriverConfig.from_environment(), on_terminate=stop.set)
     except ConfigError as error:
         print(f"volansmd: {error}", file=sys.stderr)
         return USAGE_ERROR
