@@ -4,12 +4,13 @@
 driver in this process. Names are loaded when they are first used.
 """
 
+# ruff: noqa: F401, PLE0604 - the names below are exported lazily
 from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from volans.version import VERSION as __version__
+from volans.version import VERSION
 
 if TYPE_CHECKING:
     from volans.client.batch import Batch, StaleBatchError
@@ -53,6 +54,8 @@ if TYPE_CHECKING:
     from volans.protocol.channel_uri import ChannelUri, InvalidChannelError
     from volans.protocol.channel_uri_builder import ChannelUriBuilder
     from volans.protocol.error_codes import ErrorCode
+
+__version__ = VERSION
 
 _MODULES = {
     "Batch": "client.batch",
