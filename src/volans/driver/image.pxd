@@ -5,5 +5,7 @@ from volans.transport.contract cimport Address
 
 cdef void image_init_receiver_state(PublicationImage *image, int64_t initial_position, const Address *control, int64_t now_ns) noexcept nogil
 cdef int32_t image_on_data(PublicationImage *image, const uint8_t *packet, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
+# A SETUP of a session that has its image already: the source lives.
+cdef void image_on_setup(PublicationImage *image, const Address *source, int64_t now_ns) noexcept nogil
 cdef void image_on_rttm(PublicationImage *image, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
 cdef int32_t image_send_pending(PublicationImage *image, int64_t now_ns) noexcept nogil     # SM or ERR, NAK or gap fill, RTTM; work count

@@ -434,6 +434,9 @@ cpdef enum:
     SESSION_INIT_IN_PROGRESS = 3
     SESSION_COOL_DOWN = 4
     SESSION_NO_INTEREST = 5
+    SESSION_STATES_MAX = 65536          # of one stream: strangers cannot make the map grow without end
+    RECEIVER_COMMAND_LIMIT = 16         # taken from the ring in one duty cycle
+    PENDING_SETUP_TIMEOUT_NS = 1000000000
 
 cdef struct SessionInterest:            # receiver
     int32_t state
@@ -442,6 +445,7 @@ cdef struct SessionInterest:            # receiver
 cdef struct StreamInterest:             # receiver
     int32_t stream_id
     bint is_all_sessions
+    int32_t image_count                 # sessions that are ACTIVE or INIT_IN_PROGRESS
     Int64Map subscribed_sessions        # session id → itself (non NULL), when not all
     Int64Map sessions                   # session id → SessionInterest *
 
@@ -495,6 +499,8 @@ cdef struct ReceiverState:
     int32_t pending_setup_capacity
     int64_t now_ns
     int64_t now_ms
+    int64_t counted_short_sends         # of the engine's statistics, already in the system counters
+    int64_t counted_tx_errors
     RxDatagram received[64]
 
 # The conductor's GIL-free half.

@@ -1,0 +1,197 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
+"""Status messages, NAKs and round-trip measurements of an image. Receiver only.
+
+What to say comes from the conductor through two sequence locks of the image: `end_..._change` is
+read first (acquire), then the fields, then `begin_..._change`. When the two differ the conductor
+was writing, and the next duty cycle tries again. PROTOCOL.md section 10.11.
+"""
+
+from __future__ import annotations
+
+import cython
+from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
+from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython.cimports.volans.driver.layout import (
+    SYSTEM_LOSS_GAP_FILLS,
+    SYSTEM_NAK_MESSAGES_SENT,
+    SYSTEM_STATUS_MESSAGES_SENT,
+    ImageConnection,
+    PublicationImage,
+)
+from cython.cimports.volans.driver.receive_endpoint import (
+    send_error,
+    send_nak,
+    send_rttm,
+    send_status_message,
+)
+from cython.cimports.volans.log.position import compute_term_id, index_by_term_count
+from cython.cimports.volans.log.rebuild import term_gap_fill
+from cython.cimports.volans.memory.atomic import (
+    counter_add,
+    fence_acquire,
+    load_acquire_i32,
+    load_acquire_i64,
+    load_acquire_u8,
+    store_release_i32,
+)
+from cython.cimports.volans.protocol.layout import RTTM_FLAG_REPLY, SM_FLAG_EOS
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def is_alive(connection: pointer[ImageConnection], now_ns: int64_t) -> bint:
+    timeout_ns: int64_t = cast(int64_t, 5) * 1_000_000_000
+    return (
+        connection.control.length > 0 and now_ns - connection.time_of_last_activity_ns < timeout_ns
+    )
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def update_active_transport_count(image: pointer[PublicationImage], now_ns: int64_t) -> cython.void:
+    i: int32_t
+    count: int32_t = 0
+    for i in range(image.connection_count):
+        if now_ns - image.connections[i].time_of_last_frame_ns < image.liveness_timeout_ns:
+            count += 1
+    # Clients read it with acquire.
+    if count != image.log.metadata.active_transport_count:
+        store_release_i32(address(image.log.metadata.active_transport_count), count)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def send_rejection(image: pointer[PublicationImage], reason: cython.p_const_char) -> int32_t:
+    i: int32_t
+    work: int32_t = 0
+    for i in range(image.connection_count):
+        if image.connections[i].control.length > 0:
+            work += send_error(
+                image.endpoint,
+                address(image.connections[i].control),
+                image.stream_id,
+                image.session_id,
+                13,  # ErrorCode.IMAGE_REJECTED
+                reason,
+            )
+    return work
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def send_pending_status_message(image: pointer[PublicationImage], now_ns: int64_t) -> int32_t:
+    work: int32_t = 0
+    i: int32_t
+    flags: uint8_t = 0
+    change_number: int64_t = load_acquire_i64(address(image.end_sm_change))
+    # The conductor sets it (release) to have its news sent at once.
+    if load_acquire_i32(address(image.is_sm_deadline_reset_requested)) != 0:
+        store_release_i32(address(image.is_sm_deadline_reset_requested), 0)
+        image.next_sm_deadline_ns = now_ns - 1
+    is_due: bint = image.is_sm_enabled != 0 and now_ns > image.next_sm_deadline_ns
+    # Written once with release by the control plane.
+    reason: int64_t = load_acquire_i64(cast(pointer[int64_t], address(image.rejection_reason)))
+    if reason != 0:
+        if is_due:
+            work = send_rejection(image, cast(cython.p_const_char, reason))
+            image.next_sm_deadline_ns = now_ns + image.status_message_timeout_ns
+        return work
+    if change_number == image.last_sm_change_number and not is_due:
+        return 0
+    position: int64_t = image.next_sm_position
+    window_length: int32_t = image.next_sm_receiver_window_length
+    fence_acquire()
+    if load_acquire_i64(address(image.begin_sm_change)) != change_number:
+        return 0
+    if load_acquire_i32(address(image.is_sending_eos_sm)) != 0:
+        flags = SM_FLAG_EOS
+    for i in range(image.connection_count):
+        if is_alive(address(image.connections[i]), now_ns) and send_status_message(
+            image.endpoint,
+            address(image.connections[i].control),
+            image.stream_id,
+            image.session_id,
+            compute_term_id(position, image.log.position_bits_to_shift, image.log.initial_term_id),
+            cast(int32_t, position & image.log.term_length_mask),
+            window_length,
+            flags,
+        ):
+            counter_add(image.shared.system[SYSTEM_STATUS_MESSAGES_SENT], 1)
+            work += 1
+    image.last_sm_position = position
+    image.last_overrun_threshold = position + image.log.term_length // 2
+    image.last_sm_change_number = change_number
+    image.next_sm_deadline_ns = now_ns + image.status_message_timeout_ns
+    update_active_transport_count(image, now_ns)
+    return work
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def send_pending_loss(image: pointer[PublicationImage], now_ns: int64_t) -> int32_t:
+    work: int32_t = 0
+    i: int32_t
+    change_number: int64_t = load_acquire_i64(address(image.end_loss_change))
+    if change_number == image.last_loss_change_number:
+        return 0
+    term_id: int32_t = image.loss_term_id
+    term_offset: int32_t = image.loss_term_offset
+    length: int32_t = image.loss_length
+    fence_acquire()
+    if load_acquire_i64(address(image.begin_loss_change)) != change_number:
+        return 0
+    image.last_loss_change_number = change_number
+    if load_acquire_u8(address(image.log.metadata.is_publication_revoked)) != 0:
+        return 0
+    if not image.is_reliable:
+        if term_gap_fill(
+            address(image.log),
+            image.log.terms[index_by_term_count(term_id - image.log.initial_term_id)],
+            term_id,
+            term_offset,
+            length,
+        ):
+            counter_add(image.shared.system[SYSTEM_LOSS_GAP_FILLS], 1)
+        return 1
+    for i in range(image.connection_count):
+        if is_alive(address(image.connections[i]), now_ns) and send_nak(
+            image.endpoint,
+            address(image.connections[i].control),
+            image.stream_id,
+            image.session_id,
+            term_id,
+            term_offset,
+            length,
+        ):
+            counter_add(image.shared.system[SYSTEM_NAK_MESSAGES_SENT], 1)
+            counter_add(image.naks_sent, 1)
+            work += 1
+    return work
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def send_pending_rttm(image: pointer[PublicationImage], now_ns: int64_t) -> int32_t:
+    work: int32_t = 0
+    i: int32_t
+    if image.congestion_control.ops.should_measure_rtt(image, now_ns) == 0:
+        return 0
+    for i in range(image.connection_count):
+        if is_alive(address(image.connections[i]), now_ns) and send_rttm(
+            image.endpoint,
+            address(image.connections[i].control),
+            image.stream_id,
+            image.session_id,
+            now_ns,
+            0,
+            RTTM_FLAG_REPLY,
+        ):
+            image.congestion_control.ops.on_rttm_sent(image, now_ns)
+            work += 1
+    return work
