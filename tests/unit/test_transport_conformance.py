@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import select
 import socket
 
 import pytest
@@ -126,6 +127,18 @@ def test_no_endpoint_starves(pair):
     first_polls += [pair.receiver.poll(4) for _ in range(5)]
     seen = {datagram.endpoint for got in first_polls for datagram in got}
     assert seen >= set(endpoints[1:])
+
+
+def test_one_poll_reads_every_endpoint(make_pair, socket_kind):
+    pair = make_pair(socket_kind, "IPv4")
+    x = pair.sender.open(pair.host)
+    endpoints = [pair.receiver.open(pair.host) for _ in range(4)]
+    for y in endpoints:
+        pair.sender.send_run(x, pair.receiver.local(y), bytes(640), 64, 1 if y else 10)
+    pair.sender.flush()
+    for y in endpoints:
+        assert select.select([pair.receiver.descriptor(y)], [], [], 20)[0]
+    assert {d.endpoint for d in pair.receiver.poll(4)} == set(endpoints)
 
 
 def test_many_endpoints(pair):
@@ -253,6 +266,23 @@ def test_closed_port_does_not_stop_others(pair):
     pair.sender.flush()
     got = receive(pair.receiver, 1)
     assert [(d.data, d.endpoint) for d in got] == [(b"at last", back)]
+
+
+def test_an_answer_to_an_earlier_datagram_costs_no_later_one(make_pair, socket_kind):
+    pair = make_pair(socket_kind, "IPv4")
+    nobody = pair.receiver.local(closed := pair.receiver.open(pair.host))
+    pair.receiver.close_endpoint(closed)
+    x = pair.sender.open(pair.host, connect_to=nobody)
+    pair.sender.send_copy(x, None, b"nobody")
+    pair.sender.flush()
+    # The refusal waits at the socket, and the next call gets it instead of its own result.
+    select.select([pair.sender.descriptor(x)], [], [], 20)
+    pair.receiver.open(*nobody)
+    pair.sender.send_copy(x, None, b"somebody")
+    assert pair.sender.flush() == 1
+    assert payloads(receive(pair.receiver, 1)) == [b"somebody"]
+    assert pair.sender.stats["tx_errors"] == 1
+    assert pair.sender.stats["last_errno"] == errno.ECONNREFUSED
 
 
 def test_connected_endpoint_hears_its_peer_only(pair):
