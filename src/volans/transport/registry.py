@@ -77,7 +77,7 @@ class EngineHandle:
 
     @property
     def caps(self) -> dict:
-        """What the engine can do (PROTOCOL-independent: bursts, segments, lengths)."""
+        """What the engine can do: burst, segments of a run, datagram length, time stamps."""
         if self.engine is cython.NULL:
             raise EngineClosedError(f"the {self.name} engine is closed")
         return self.engine.caps
