@@ -11,3 +11,12 @@ cdef struct CountingState:
     int64_t slow_cycles_count       # written by the runner
     int32_t work_count              # written by the test's thread
     int32_t end_result
+
+# --- compiled benchmark loops ---------------------------------------------------------------
+cpdef enum:
+    LOOP_FRAGMENT_LIMIT = 64
+    LOOP_STALL_S = 20
+
+cdef struct LoopState:
+    int64_t message_count
+    int64_t checksum
