@@ -14,6 +14,7 @@ cdef class Batch:
     cdef DataHeader assembled_header
     cdef int64_t assembled_end_position
     cdef const uint8_t *base
+    cdef int64_t base_position          # stream position of base, unless assembled
     cdef int64_t *payload_offsets               # of payloads from base; the image's scratch
     cdef int32_t *payload_lengths
     cdef Py_ssize_t count

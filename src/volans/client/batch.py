@@ -163,10 +163,11 @@ class Batch:
         """Stream position behind a message."""
         if self.memory is not None or index >= self.count - 1:
             return self.position
-        first: int64_t = self.position - align_frame(
-            cast(int64_t, self.payload_lengths[self.count - 1]) + DATA_HEADER_LENGTH
+        return self.base_position + (
+            self.payload_offsets[index]
+            - DATA_HEADER_LENGTH
+            + align_frame(self.payload_lengths[index] + DATA_HEADER_LENGTH)
         )
-        return first - (self.payload_offsets[self.count - 1] - self.payload_offsets[index + 1])
 
     def __getbuffer__(self, buffer: pointer[Py_buffer], flags: cython.int):
         self._checked(0)

@@ -534,6 +534,7 @@ class Image:
         term: pointer[uint8_t] = log.terms[index_by_position(start, log.position_bits_to_shift)]
         batch.generation = self.batch_generation
         batch.base = term
+        batch.base_position = base
         first = offset
         try:
             while count < limit and offset < log.term_length:
