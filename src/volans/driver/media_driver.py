@@ -233,7 +233,7 @@ class MediaDriver:
                 (NativeComposite([sender, receiver], "sender-receiver"), "shared_network", ""),
             ]
         else:
-            together = NativeComposite([pacer, receiver, sender], "conductor-sender-receiver")
+            together = NativeComposite([pacer, sender, receiver], "conductor-sender-receiver")
             groups = [(together, "shared", "conductor")]
         for agent, idle_name, cycle in groups:
             self._run(agent, self._idle_strategy(idle_name), cycle)

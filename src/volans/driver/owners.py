@@ -173,6 +173,7 @@ class SendEndpointOwner:
         bind_to: bytes,
         destination: bytes,
         channel_status_counter_id: int32_t,
+        connect_to: bytes = b"",
         is_multicast: bool = False,
         has_group_semantics: bool = False,
         multicast_ttl: int32_t = 0,
@@ -191,6 +192,7 @@ class SendEndpointOwner:
         options.multicast_ttl = multicast_ttl
         options.multicast_interface_index = multicast_interface_index
         set_address(address(options.multicast_interface), multicast_interface)
+        set_address(address(options.connect_to), connect_to)
         set_address(address(local), bind_to)
         set_address(address(state.destination), destination)
         self.engine_handle = engine
