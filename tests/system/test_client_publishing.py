@@ -130,9 +130,14 @@ def test_claims(client, stream_id, exclusive):
         claim.commit()
     with pytest.raises(volans.ClaimEndedError):
         _ = claim.buffer
-    with pytest.raises(KeyError), publication.try_claim(5) as claim:
-        claim.buffer[:] = b"never"
-        raise KeyError
+
+    def fail_inside():
+        with publication.try_claim(5) as claim:
+            claim.buffer[:] = b"never"
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail_inside()
     claim = publication.try_claim(6)
     view = claim.buffer
     view[:] = b"second"

@@ -279,7 +279,7 @@ def test_batch_of_equal_messages_is_one_array(client, stream_id):
     publication, subscription = connected_pair(client, stream_id)
     rows = numpy.arange(400, dtype=numpy.uint8).reshape(40, 10)
     publication.offer_batch(rows)
-    batch = await_that(lambda: subscription.poll_batch())
+    batch = await_that(subscription.poll_batch)
     image = subscription.images[0]
     assert len(batch) == 40
     assert batch.equal_size == 10
@@ -303,7 +303,7 @@ def test_batch_of_equal_messages_is_one_array(client, stream_id):
     for use in (
         lambda: batch[0],
         lambda: batch.array,
-        lambda: batch.tolist(),
+        batch.tolist,
         lambda: list(batch),
         lambda: batch.header(0),
     ):

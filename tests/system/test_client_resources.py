@@ -103,13 +103,8 @@ def test_asynchronous_adds(client, stream_id):
     await_that(lambda: subscription.image_count == 2)
     refused = client.async_add_publication("aeron:udp?endpoint=bad", stream_id)
 
-    def wait_for_refusal():
-        with pytest.raises(volans.RegistrationError):
-            while client.get_publication(refused) is None:
-                pass
-        return True
-
-    await_that(wait_for_refusal)
+    with pytest.raises(volans.RegistrationError):
+        await_that(lambda: client.get_publication(refused))
 
 
 def test_invoker_mode_has_no_threads(driver, stream_id):

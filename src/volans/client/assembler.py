@@ -42,7 +42,7 @@ class MessageMemory:
 
 @cclass
 class Assembler:
-    """Puts fragments together; a fragment that does not follow its predecessor drops the message."""
+    """Puts fragments together; one that does not follow its predecessor drops the message."""
 
     def __cinit__(self):
         self.memory = MessageMemory.__new__(MessageMemory)

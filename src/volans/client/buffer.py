@@ -13,7 +13,7 @@ from cython.cimports.volans.client.log_file import LogFile
 
 
 class StaleBufferError(ValueError):
-    """A message's buffer was used after its handler had returned: copy it with ``bytes(buffer)``."""
+    """A message's buffer was used after its handler had returned: keep ``bytes(buffer)``."""
 
 
 @cython.no_gc_clear
@@ -118,7 +118,7 @@ class Buffer:
     def _checked(self, offset: cython.Py_ssize_t, width: cython.Py_ssize_t) -> cython.Py_ssize_t:
         if self.data is cython.NULL:
             raise StaleBufferError(
-                "the handler of this message has returned: copy what is needed later with bytes(buffer)"
+                "the handler of this message has returned: keep bytes(buffer) for later"
             )
         if offset < 0 or offset > self.length - width:
             raise IndexError(

@@ -86,7 +86,7 @@ class Claim:
         self.result.header = cython.NULL
 
     def abort(self) -> None:
-        """Turn the space into padding nobody sees. Raises ClaimEndedError when the claim has ended."""
+        """Turn the space into padding nobody sees. Raises ClaimEndedError."""
         self._check()
         self._release_view()
         claim_abort(self.result.header, self.result.payload_length + DATA_HEADER_LENGTH)

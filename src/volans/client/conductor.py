@@ -453,7 +453,7 @@ class Conductor:
                 "process suspended?); connect anew"
             )
         return DriverTimeoutError(
-            "events of the media driver found no room: Python held the GIL for too long; connect anew"
+            "events of the media driver found no room: Python held the GIL too long; connect anew"
         )
 
     def fail(self, error: VolansError) -> None:

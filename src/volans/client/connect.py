@@ -140,7 +140,7 @@ class Client:
         return result
 
     def add_exclusive_publication(self, channel: str, stream_id: int) -> ExclusivePublication:
-        """Add a publication with a session of its own, for one thread. Raises as ``add_publication``."""
+        """Add a publication with its own session, for one thread. Raises as ``add_publication``."""
         result: ExclusivePublication = self._conductor.wait_for(
             self.async_add_exclusive_publication(channel, stream_id)
         )
@@ -235,7 +235,7 @@ class Client:
     def add_static_counter(
         self, type_id: int, registration_id: int, label: str, key: bytes = b""
     ) -> Counter:
-        """Add, or find, a counter that outlives its clients; one for each type and registration id."""
+        """Add, or find, a counter that outlives clients; one for each type and registration id."""
         result: Counter = self._conductor.wait_for(
             self.async_add_static_counter(type_id, registration_id, label, key)
         )
@@ -293,7 +293,7 @@ class Client:
     def async_remove_destination(
         self, owner: Publication | ExclusivePublication, destination: str | int
     ) -> int:
-        """Ask to remove a destination, by channel or registration id; the id for :meth:`is_done`."""
+        """Ask to remove a destination, by channel or registration id; id for :meth:`is_done`."""
         return self._conductor.async_change_destination(owner, "remove", destination)
 
     def async_add_receive_destination(self, owner: Subscription, channel: str) -> int:
@@ -339,7 +339,7 @@ class Client:
         return self._conductor.is_closed
 
     def close(self) -> None:
-        """Close everything the client added, and the embedded driver; bounded, again is harmless."""
+        """Close all the client added, and the embedded driver; bounded, again is harmless."""
         if self._closed:
             return
         self._closed = True

@@ -133,10 +133,10 @@ class ExclusivePublication(BasePublication):
                 or frame.term_offset != self.appender.term_offset + offset
             ):
                 raise ValueError(
-                    f"block: the frame at offset {offset} is for session {frame.session_id}, stream "
-                    f"{frame.stream_id}, term {frame.term_id}, offset {frame.term_offset}; expected "
-                    f"{self.appender.session_id}, {self.appender.stream_id}, {self.appender.term_id}, "
-                    f"{self.appender.term_offset + offset}"
+                    f"block: the frame at offset {offset} is for session {frame.session_id}, "
+                    f"stream {frame.stream_id}, term {frame.term_id}, offset {frame.term_offset}; "
+                    f"expected {self.appender.session_id}, {self.appender.stream_id}, "
+                    f"{self.appender.term_id}, {self.appender.term_offset + offset}"
                 )
             offset += align_frame(frame.frame_length)
         if length == 0:

@@ -56,9 +56,10 @@ def image_poll(
         address(image.log), address(position), INT64_MAX, fragment_limit, handler, clientd
     )
     # The conductor closes an image after which its counter may belong to someone else.
-    if load_acquire_i32(address(image.closed)) == 0:
-        if position != load_relaxed_i64(image.subscriber_position):
-            store_release_i64(image.subscriber_position, position)
+    if load_acquire_i32(address(image.closed)) == 0 and position != load_relaxed_i64(
+        image.subscriber_position
+    ):
+        store_release_i64(image.subscriber_position, position)
     image.read_position = position
     return fragments
 
@@ -226,7 +227,7 @@ class Image:
         *,
         fragments: cython.bint = False,
     ) -> int:
-        """As :meth:`poll`, but no frame that begins at or after stream position ``limit_position``."""
+        """As :meth:`poll`, but no frame that begins at or after ``limit_position``."""
         return self.poll_messages(handler, limit, limit_position, fragments)
 
     def controlled_poll(
@@ -251,7 +252,7 @@ class Image:
         return self.poll_batch_of(limit, fragments)
 
     def block_poll(self, handler, limit_bytes: int64_t = 1 << 20) -> int:
-        """Hand whole frames, headers included, as one block to ``handler(buffer, session_id, term_id)``.
+        """Hand whole frames, headers included, to ``handler(buffer, session_id, term_id)``.
 
         Returns the bytes consumed. A block of padding only is handed over too.
         """
@@ -275,7 +276,7 @@ class Image:
         return length
 
     def raw_poll(self, handler, limit_bytes: int64_t = 1 << 20) -> int:
-        """As :meth:`block_poll`, by file: ``handler(path, file_offset, length, session_id, term_id)``."""
+        """As :meth:`block_poll`: ``handler(path, file_offset, length, session_id, term_id)``."""
         length: int64_t
         position: int64_t
         self.begin_poll()
@@ -392,7 +393,7 @@ class Image:
                     or Py_REFCNT(buffer) > OWN_REFERENCES
                     or Py_REFCNT(header) > OWN_REFERENCES
                 ):
-                    # Someone keeps one of them: theirs stays as it is, the next message gets new ones.
+                    # Someone keeps one of them: the next message gets new ones.
                     self.renew()
                     buffer = self.buffer
                     header = self.header
@@ -497,7 +498,7 @@ class Image:
                         store_release_i64(self.state.subscriber_position, base + offset)
                 else:
                     raise ValueError(
-                        f"a controlled handler returned {result!r}: return a ControlledAction or None"
+                        f"a controlled handler returned {result!r}: not a ControlledAction or None"
                     )
                 if load_acquire_i32(address(self.state.closed)) != 0:
                     break
@@ -599,7 +600,7 @@ class Image:
                 batch.strides[0] = expected_stride if expected_stride > 0 else first_length
                 batch.strides[1] = 1
             batch.position = base + offset
-            # The counter stays behind until the next poll: the publisher must not reuse these frames.
+            # The counter stays behind until the next poll: the frames must not be reused yet.
             self.state.read_position = base + offset
             self.in_poll = False
             if count == 0 or self.release_pending:

@@ -114,7 +114,7 @@ def find_heartbeat(link: pointer[LinkState]) -> cython.void:
         if counter_state(address(link.counters), counter_id) == COUNTER_UNUSED:
             return
         if is_heartbeat_of(link, counter_id):
-            # Tell operators who this is, as official clients do: the counter is the client's to write.
+            # Tell operators who this is, as official clients do: the counter is the client's.
             metadata = link.counters.metadata + cast(int64_t, counter_id) * COUNTER_METADATA_LENGTH
             memcpy(address(length), metadata + COUNTER_LABEL_LENGTH_OFFSET, 4)
             if length >= 0 and length <= COUNTER_MAX_LABEL_LENGTH:
@@ -420,7 +420,7 @@ class DriverLink:
                 signal_descriptor(self.state.wake_descriptor)
 
     def start(self, notify_descriptor: cython.int, name: str) -> None:
-        """Run the keep-alive thread; it makes ``notify_descriptor`` readable when Python is needed."""
+        """Run the keep-alive thread; it makes ``notify_descriptor`` readable for Python."""
         self.state.wake_descriptor = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
         self.state.notify_descriptor = notify_descriptor
         store_release_i32(address(self.state.running), 1)

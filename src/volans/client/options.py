@@ -74,7 +74,7 @@ class ClientOptions:
     """Wall clock, for the heartbeats shared with the driver."""
     nano_clock: Callable[[], int] = time.monotonic_ns
     """Monotonic clock, for time-outs."""
-    sleep: Callable[[float], object] = time.sleep
+    sleep: Callable[[float], None] = time.sleep
     """How waiting calls pass time."""
 
     def __post_init__(self) -> None:

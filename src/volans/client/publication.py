@@ -13,7 +13,7 @@ from cython.cimports.volans.log.append import append
 
 @cclass
 class Publication(BasePublication):
-    """Publishes a stream, shared by all who add it in one driver. Made by ``client.add_publication``.
+    """Publishes a stream shared by all who add it. Made by ``client.add_publication``.
 
     Threading: any thread may publish at any time, without locks.
     """

@@ -44,13 +44,13 @@ def subscription_poll(
     images: pointer[ImageList] = cast(pointer[ImageList], cast(p_void, word))
     fragments: int32_t = 0
     index: int32_t
-    turn: int32_t
+    _turn: int32_t
     if images is not cython.NULL and images.count > 0:
         index = subscription.round_robin_index
         if index >= images.count:
             index = 0
         subscription.round_robin_index = index + 1
-        for turn in range(images.count):
+        for _turn in range(images.count):
             if fragments >= fragment_limit:
                 break
             fragments += image_poll(
@@ -146,8 +146,8 @@ class Subscription:
         if count == 1:
             return cast(Image, images[0]).poll_messages(handler, limit, INT64_MAX, self.fragments)
         index: cython.Py_ssize_t = self.next_start(count)
-        turn: cython.Py_ssize_t
-        for turn in range(count):
+        _turn: cython.Py_ssize_t
+        for _turn in range(count):
             if handled >= limit:
                 break
             handled += cast(Image, images[index]).poll_messages(
@@ -164,8 +164,8 @@ class Subscription:
         count: cython.Py_ssize_t = len(images)
         handled: int32_t = 0
         index: cython.Py_ssize_t = self.next_start(count)
-        turn: cython.Py_ssize_t
-        for turn in range(count):
+        _turn: cython.Py_ssize_t
+        for _turn in range(count):
             if handled >= limit:
                 break
             handled += cast(Image, images[index]).poll_controlled(
@@ -177,7 +177,7 @@ class Subscription:
         return handled
 
     def block_poll(self, handler, limit_bytes: int64_t = 1 << 20) -> int:
-        """Hand blocks of whole frames to ``handler(buffer, session_id, term_id)``; the bytes consumed."""
+        """Hand blocks of frames to ``handler(buffer, session_id, term_id)``; the bytes consumed."""
         consumed: int64_t = 0
         for image in self._take_turns():
             consumed += image.block_poll(handler, limit_bytes)
@@ -191,7 +191,7 @@ class Subscription:
         return consumed
 
     def poll_batch(self, limit: int64_t = 65536) -> Batch:
-        """At most ``limit`` messages of one image as one batch, in place, valid until the next poll.
+        """At most ``limit`` messages of one image, in place, valid until the next poll.
 
         Images take turns. A batch ends at the end of a term; a fragmented message is a batch
         of its own. An empty batch (false) means that there is nothing.
@@ -199,7 +199,7 @@ class Subscription:
         images: tuple = self._images
         count: cython.Py_ssize_t = len(images)
         index: cython.Py_ssize_t
-        turn: cython.Py_ssize_t
+        _turn: cython.Py_ssize_t
         batch: Batch
         if count == 0:
             if self.state.closed != 0:
@@ -209,7 +209,7 @@ class Subscription:
             batch.current_generation = address(batch.generation)
             return batch
         index = self.next_start(count)
-        for turn in range(count):
+        for _turn in range(count):
             batch = cast(Image, images[index]).poll_batch_of(limit, self.fragments)
             if batch.count > 0:
                 return batch
@@ -309,7 +309,7 @@ class Subscription:
 
     @property
     def resolved_channel(self) -> str | None:
-        """The channel with the real port in place of an endpoint's port 0; None before it is bound."""
+        """The channel with the real port in place of port 0; None before it is bound."""
         return self.conductor.resolve_channel(self.channel, self.resolved_endpoint)
 
     def add_destination(self, channel: str, timeout: float | None = None) -> int:
