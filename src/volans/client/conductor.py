@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from volans.client import counters as counter_facts
+from volans.client import keepalive
 from volans.client.driver_events import DriverEvents
 from volans.client.registration import Kind, Registration
 from volans.client.results import ChannelStatus
@@ -34,10 +35,6 @@ if TYPE_CHECKING:
 
 _MAX_CHANNEL_BYTES = 4095
 _MAX_REASON_BYTES = 1023
-_STATUS_DRIVER_SHUT_DOWN = 1
-_STATUS_DRIVER_TIMED_OUT = 2
-_STATUS_HEARTBEAT_COUNTER_LOST = 3
-_STATUS_LAPPED = 4
 
 
 class ReentrantCallError(VolansError, RuntimeError):
@@ -147,7 +144,7 @@ class Conductor:
                     # Before the next event: an image is introduced before it can go.
                     work_count += 1 + self._make_calls()
             with self.lock:
-                if not self.is_closed and self.link.status != 0:
+                if not self.is_closed and self.link.status != keepalive.STATUS_RUNNING:
                     self.fail(self._link_error())
                 work_count += self._check_deadlines(now_ns)
             return work_count + self._make_calls()
@@ -252,7 +249,7 @@ class Conductor:
                 waiter = Waiter(
                     self.options.driver_timeout, self.options.nano_clock, self.options.sleep, None
                 )
-            if self.link.status != 0 or not waiter.idle():
+            if self.link.status != keepalive.STATUS_RUNNING or not waiter.idle():
                 raise DriverTimeoutError(
                     f"the driver's command buffer stayed full for {self.options.driver_timeout:g} s"
                 )
@@ -434,20 +431,20 @@ class Conductor:
     def _link_error(self) -> VolansError:
         status = self.link.status
         directory = self.options.directory
-        if status == _STATUS_DRIVER_SHUT_DOWN:
+        if status == keepalive.STATUS_DRIVER_SHUT_DOWN:
             return DriverTimeoutError(f"the media driver in {directory} has been shut down")
-        if status == _STATUS_DRIVER_TIMED_OUT:
+        if status == keepalive.STATUS_DRIVER_TIMED_OUT:
             return DriverTimeoutError(
                 f"the media driver in {directory} gave no sign of life for "
                 f"{self.link.driver_age_ms} ms (driver_timeout is "
                 f"{self.options.driver_timeout:g} s): restart it and connect anew"
             )
-        if status == _STATUS_HEARTBEAT_COUNTER_LOST:
+        if status == keepalive.STATUS_HEARTBEAT_COUNTER_LOST:
             return DriverTimeoutError(
                 f"the media driver in {directory} took this client's heartbeat counter away: it "
                 f"counted the client as dead (was the process suspended?); connect anew"
             )
-        if status == _STATUS_LAPPED:
+        if status == keepalive.STATUS_LAPPED:
             return DriverTimeoutError(
                 "events of the media driver were overwritten before they could be read (was the "
                 "process suspended?); connect anew"
@@ -485,7 +482,7 @@ class Conductor:
         with self.lock:
             if not self.is_closed:
                 try:
-                    if self.link.status == 0:
+                    if self.link.status == keepalive.STATUS_RUNNING:
                         self.link.try_send(
                             commands.ClientClose.msg_type_id,
                             commands.ClientClose(self.link.client_id).encode(),

@@ -1,0 +1,8 @@
+from typing import final
+
+@final
+class MessageMemory: ...
+
+@final
+class Assembler:
+    dropped_count: int

@@ -1,0 +1,15 @@
+from typing import final
+
+from volans.errors import VolansError
+
+class LogFileError(VolansError, ValueError):
+    path: str
+    def __init__(self, path: str, why: str) -> None: ...
+
+@final
+class LogFile:
+    def __init__(self, path: str, pre_touch: bool = False) -> None: ...
+    @property
+    def path(self) -> str: ...
+    @property
+    def is_mapped(self) -> bool: ...

@@ -1,0 +1,13 @@
+from collections.abc import Sequence
+from typing import Literal, final
+
+from typing_extensions import Buffer
+
+from volans.client.base_publication import BasePublication
+from volans.client.results import OfferResult
+
+@final
+class Publication(BasePublication):
+    def offer(
+        self, message: Buffer | Sequence[Buffer], reserved_value: int = 0
+    ) -> Literal[True] | OfferResult: ...
