@@ -271,6 +271,17 @@ def image_on_time_event(
 @cfunc
 @nogil
 @exceptval(check=False)
+def image_accepts_subscribers(image: pointer[PublicationImage]) -> bint:
+    # One that nobody reads any more is about to end, and the receiver may have dropped it with the
+    # last subscription's interest: whoever comes now waits for a new image.
+    return working_count(address(image.subscribers)) > 0 and (
+        image.state == STREAM_ACTIVE or (image.state == STREAM_DRAINING and not is_drained(image))
+    )
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def image_join_position(image: pointer[PublicationImage]) -> int64_t:
     slowest: int64_t = 0
     fastest: int64_t = 0
