@@ -42,6 +42,7 @@ from cython.cimports.volans.log.position import compute_term_id, index_by_positi
 from cython.cimports.volans.log.scan import scan_for_availability
 from cython.cimports.volans.memory.atomic import (
     counter_add,
+    fetch_add_i64,
     load_acquire_i32,
     load_acquire_i64,
     load_acquire_u8,
@@ -92,7 +93,7 @@ def is_end_of_stream(publication: pointer[NetworkPublication]) -> bint:
 @exceptval(check=False)
 def count_copy(publication: pointer[NetworkPublication], result: int32_t) -> cython.void:
     if result == 0:
-        counter_add(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
+        fetch_add_i64(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
 
 
 @cfunc
@@ -227,7 +228,7 @@ def send_data(
     if run.result < 0 and run.bytes_accepted == 0:
         return run.result
     if run.result != 0:
-        counter_add(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
+        fetch_add_i64(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
     if run.bytes_accepted > 0:
         publication.time_of_last_data_or_heartbeat_ns = now_ns
         publication.track_sender_limits = True

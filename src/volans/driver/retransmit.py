@@ -35,7 +35,7 @@ from cython.cimports.volans.driver.send_run import (
 from cython.cimports.volans.log.layout import MAX_MESSAGE_LENGTH
 from cython.cimports.volans.log.position import compute_position, index_by_position
 from cython.cimports.volans.log.scan import scan_for_availability
-from cython.cimports.volans.memory.atomic import counter_add, load_relaxed_i64
+from cython.cimports.volans.memory.atomic import counter_add, fetch_add_i64, load_relaxed_i64
 
 
 @cfunc
@@ -120,7 +120,7 @@ def resend(
         offset += available + padding
     send_run_end(address(run))
     if run.result == 1:
-        counter_add(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
+        fetch_add_i64(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
     if run.bytes_accepted > 0:
         counter_add(publication.shared.system[SYSTEM_RETRANSMITS_SENT], 1)
         counter_add(publication.shared.system[SYSTEM_RETRANSMITTED_BYTES], run.position_gain)

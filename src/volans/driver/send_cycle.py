@@ -28,7 +28,7 @@ from cython.cimports.volans.driver.send_endpoint import (
     send_endpoint_remove_publication,
 )
 from cython.cimports.volans.driver.shared import record_error
-from cython.cimports.volans.memory.atomic import counter_add, store_release_i32
+from cython.cimports.volans.memory.atomic import counter_add, fetch_add_i64, store_release_i32
 from cython.cimports.volans.memory.ring_buffer import mpsc_ring_read
 from cython.cimports.volans.transport.contract import ENGINE_MAX_BURST, Engine
 
@@ -235,10 +235,9 @@ def send_cycle(sender: pointer[SenderState], now_ns: int64_t, now_ms: int64_t) -
         work += poll_control(sender)
         sender.duty_cycle_counter = 0
         sender.control_poll_deadline_ns = now_ns + sender.shared.status_message_timeout_ns // 2
-    if engine.stats.short_sends > short_sends:
-        counter_add(
-            sender.shared.system[SYSTEM_SHORT_SENDS], engine.stats.short_sends - short_sends
-        )
+    short_sends = engine.stats.short_sends - short_sends
+    if short_sends > 0:
+        fetch_add_i64(sender.shared.system[SYSTEM_SHORT_SENDS], short_sends)
     return work + bytes_sent
 
 

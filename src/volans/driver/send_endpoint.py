@@ -10,6 +10,7 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython.cimports.volans.driver.frame_validation import is_frame_valid
 from cython.cimports.volans.driver.layout import (
     SYSTEM_ERROR_FRAMES_RECEIVED,
     SYSTEM_INVALID_PACKETS,
@@ -35,27 +36,14 @@ from cython.cimports.volans.memory.int64_map import (
     int64_map_remove,
 )
 from cython.cimports.volans.protocol.layout import (
-    DATA_HEADER_LENGTH,
     ERR_HEADER_LENGTH,
     FRAME_ALIGNMENT,
-    FRAME_HEADER_LENGTH,
-    FRAME_TYPE_DATA,
     FRAME_TYPE_ERR,
     FRAME_TYPE_NAK,
-    FRAME_TYPE_PAD,
-    FRAME_TYPE_RES,
-    FRAME_TYPE_RSP_SETUP,
     FRAME_TYPE_RTTM,
-    FRAME_TYPE_SETUP,
     FRAME_TYPE_SM,
-    FRAME_VERSION,
     MAX_ERROR_TEXT_LENGTH,
-    NAK_LENGTH,
-    RSP_SETUP_LENGTH,
-    RTTM_LENGTH,
-    SETUP_LENGTH,
     SM_FLAG_SEND_SETUP,
-    SM_LENGTH,
     ErrorFrame,
     FrameHeader,
     NakFrame,
@@ -63,9 +51,6 @@ from cython.cimports.volans.protocol.layout import (
     StatusMessageFrame,
 )
 from cython.cimports.volans.transport.contract import Address, RxDatagram
-
-cython.declare(RES_MIN_LENGTH=int32_t)
-RES_MIN_LENGTH = 22
 
 
 @cfunc
@@ -105,42 +90,6 @@ def find(
         pointer[NetworkPublication],
         int64_map_get(address(endpoint.publications), compound_key(stream_id, session_id)),
     )
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def least_length(frame_type: int32_t) -> int32_t:
-    """Bytes a control frame of that type has at least; -1 for types nobody knows."""
-    if frame_type == FRAME_TYPE_SM:
-        return SM_LENGTH
-    if frame_type == FRAME_TYPE_NAK:
-        return NAK_LENGTH
-    if frame_type == FRAME_TYPE_RTTM:
-        return RTTM_LENGTH
-    if frame_type == FRAME_TYPE_ERR:
-        return ERR_HEADER_LENGTH
-    if frame_type == FRAME_TYPE_RSP_SETUP:
-        return RSP_SETUP_LENGTH
-    if frame_type == FRAME_TYPE_SETUP:
-        return SETUP_LENGTH
-    if frame_type == FRAME_TYPE_RES:
-        return RES_MIN_LENGTH
-    return -1
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def is_frame_valid(frame: pointer[cython.const[uint8_t]], length: int32_t) -> bint:
-    header: pointer[cython.const[FrameHeader]] = cast(pointer[cython.const[FrameHeader]], frame)
-    least: int32_t
-    if length < FRAME_HEADER_LENGTH or header.frame_length < 0 or header.version != FRAME_VERSION:
-        return False
-    if header.type == FRAME_TYPE_DATA or header.type == FRAME_TYPE_PAD:
-        return length >= DATA_HEADER_LENGTH and length & (FRAME_ALIGNMENT - 1) == 0
-    least = least_length(header.type)
-    return least > 0 and length >= least and header.frame_length <= length
 
 
 @cfunc
