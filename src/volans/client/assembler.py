@@ -17,6 +17,7 @@ from cython.cimports.volans.protocol.layout import (
 )
 
 
+@cython.final
 @cclass
 class MessageMemory:
     """Heap memory of one assembled message."""
@@ -40,6 +41,7 @@ class MessageMemory:
         return True
 
 
+@cython.final
 @cclass
 class Assembler:
     """Puts fragments together; one that does not follow its predecessor drops the message."""

@@ -19,6 +19,7 @@ class StaleBatchError(ValueError):
 
 
 @cython.no_gc_clear
+@cython.final
 @cclass
 class Batch:
     """Messages of one image in stream order, without a copy, valid until the next poll.

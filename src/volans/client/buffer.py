@@ -17,6 +17,7 @@ class StaleBufferError(ValueError):
 
 
 @cython.no_gc_clear
+@cython.final
 @cclass
 class Buffer:
     """The payload of one message, valid inside the handler it is given to.

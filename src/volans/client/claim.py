@@ -18,6 +18,7 @@ class ClaimEndedError(ValueError):
 
 
 @cython.no_gc_clear
+@cython.final
 @cclass
 class Claim:
     """Space for one message inside the stream: fill ``claim.buffer``, then commit.

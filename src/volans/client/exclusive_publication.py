@@ -30,6 +30,7 @@ from cython.cimports.volans.protocol.layout import (
 from volans.client.results import MessageTooLongError
 
 
+@cython.final
 @cclass
 class ExclusivePublication(BasePublication):
     """Publishes a stream with a session of its own. Made by ``client.add_exclusive_publication``.

@@ -10,6 +10,7 @@ from cython.cimports.volans.log.position import align_frame, compute_position
 from cython.cimports.volans.protocol.layout import DATA_HEADER_LENGTH
 
 
+@cython.final
 @cclass
 class Header:
     """Header of a message (PROTOCOL.md section 3.3); a kept one keeps its values.

@@ -73,6 +73,7 @@ def image_position(image: pointer[ImageState]) -> int64_t:
     return image.read_position
 
 
+@cython.final
 @cclass
 class Image:
     """The stream of one publication (session) as one subscription receives it.

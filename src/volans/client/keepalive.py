@@ -240,6 +240,7 @@ def link_loop(link: pointer[LinkState]) -> cython.void:
             read(link.wake_descriptor, address(woken), 8)
 
 
+@cython.final
 @cclass
 class DriverLink:
     """Commands to a driver, events from it, and signs of life, over one mapped CnC file.

@@ -21,6 +21,7 @@ class LogFileError(VolansError, ValueError):
         super().__init__(f"log buffer {path}: {why}: is another driver using the directory?")
 
 
+@cython.final
 @cclass
 class LogFile:
     """A log buffer file, mapped writable. Raises OSError or LogFileError."""

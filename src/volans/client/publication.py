@@ -11,6 +11,7 @@ from cython.cimports.volans.client.base_publication import BasePublication
 from cython.cimports.volans.log.append import append
 
 
+@cython.final
 @cclass
 class Publication(BasePublication):
     """Publishes a stream shared by all who add it. Made by ``client.add_publication``.

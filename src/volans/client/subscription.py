@@ -73,6 +73,7 @@ def subscription_image_count(subscription: pointer[SubscriptionState]) -> int32_
     return images.count if images is not cython.NULL else 0
 
 
+@cython.final
 @cclass
 class ImageListOwner:
     """The memory of one published list of images."""
@@ -96,6 +97,7 @@ class ImageListOwner:
         free(self.list.items)
 
 
+@cython.final
 @cclass
 class Subscription:
     """Receives a stream from all its publishers. Made by ``client.add_subscription``.
