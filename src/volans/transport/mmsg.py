@@ -6,7 +6,7 @@ from __future__ import annotations
 import cython
 from cython import address, cast, cfunc, exceptval, nogil, pointer, sizeof
 from cython.cimports.libc.errno import EAGAIN, ECONNREFUSED, EINTR, errno
-from cython.cimports.libc.stdint import int32_t
+from cython.cimports.libc.stdint import int32_t, uint8_t
 from cython.cimports.volans.transport.contract import (
     RX_FLAG_TRUNCATED,
     Endpoint,
@@ -22,12 +22,14 @@ from cython.cimports.volans.transport.net import (
     mmsghdr,
     recvmmsg,
     sendmmsg,
+    sendto,
 )
 from cython.cimports.volans.transport.poll_set import poll_set_candidates, poll_set_share
 from cython.cimports.volans.transport.registry import EngineHandle, wrap_engine
 from cython.cimports.volans.transport.socket_engine import (
     is_try_again,
     is_would_block,
+    receive_one,
     rx_buffer_take,
     socket_engine_fill_ops,
     socket_engine_new,
@@ -41,6 +43,9 @@ from cython.cimports.volans.transport.tx_queue import (
 from volans.transport.socket_options import SocketEngineOptions
 
 _ops = cython.declare(EngineOps)
+
+cython.declare(HITS_OF_A_BURST=int32_t)
+HITS_OF_A_BURST = 2
 
 
 @cfunc
@@ -95,6 +100,25 @@ def receive_burst(
 @cfunc
 @nogil
 @exceptval(check=False)
+def receive(
+    engine: pointer[Engine], endpoint: pointer[Endpoint], out: pointer[RxDatagram], limit: int32_t
+) -> int32_t:
+    """A lone datagram is cheaper by recvfrom, a burst by recvmmsg: guess from the polls before."""
+    udp: pointer[UdpSocket] = cast(pointer[UdpSocket], endpoint.private_state)
+    count: int32_t
+    if udp.hit_streak < HITS_OF_A_BURST:
+        count = receive_one(engine, endpoint, out)
+        udp.hit_streak = udp.hit_streak + 1 if count > 0 else 0
+    else:
+        count = receive_burst(engine, endpoint, out, limit)
+        if count <= 1:
+            udp.hit_streak = 0
+    return count
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def rx_poll(engine: pointer[Engine], out: pointer[RxDatagram], limit: int32_t) -> int32_t:
     state: pointer[SocketEngine] = cast(pointer[SocketEngine], engine.private_state)
     candidates: int32_t = poll_set_candidates(address(state.poll_set), engine)
@@ -109,7 +133,7 @@ def rx_poll(engine: pointer[Engine], out: pointer[RxDatagram], limit: int32_t) -
         share = poll_set_share(limit - taken, candidates - 1 - i)
         if share == 0:
             break
-        count = receive_burst(engine, state.poll_set.candidates[i], address(out[taken]), share)
+        count = receive(engine, state.poll_set.candidates[i], address(out[taken]), share)
         if count >= 0:
             taken += count
         else:
@@ -156,6 +180,22 @@ def collect(state: pointer[SocketEngine], first: int32_t, count: pointer[int32_t
 @cfunc
 @nogil
 @exceptval(check=False)
+def send_single(udp: pointer[UdpSocket], message: pointer[mmsghdr]) -> int32_t:
+    """1 when sent. A lone datagram goes cheaper without the kernel copying in a message header."""
+    result: cython.Py_ssize_t = sendto(
+        udp.send_descriptor,
+        message.msg_hdr.msg_iov.iov_base,
+        message.msg_hdr.msg_iov.iov_len,
+        0,
+        cast(pointer[uint8_t], message.msg_hdr.msg_name),
+        message.msg_hdr.msg_namelen,
+    )
+    return 1 if result >= 0 else -1
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def send_burst(
     engine: pointer[Engine], udp: pointer[UdpSocket], count: int32_t, sent: pointer[int32_t]
 ) -> int32_t:
@@ -168,7 +208,10 @@ def send_burst(
     error: int32_t
     while at < count:
         engine.stats.system_calls += 1
-        result = sendmmsg(udp.send_descriptor, address(state.tx_messages[at]), count - at, 0)
+        if count - at == 1:
+            result = send_single(udp, address(state.tx_messages[at]))
+        else:
+            result = sendmmsg(udp.send_descriptor, address(state.tx_messages[at]), count - at, 0)
         if result > 0:
             for i in range(at, at + result):
                 engine.stats.bytes_sent += state.tx_vectors[i].iov_len

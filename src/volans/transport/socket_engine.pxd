@@ -11,3 +11,5 @@ cdef void socket_engine_fill_ops(EngineOps *ops) noexcept nogil
 cdef uint8_t *rx_buffer_take(SocketEngine *state, int32_t ahead) noexcept nogil
 cdef bint is_would_block(int32_t error) noexcept nogil
 cdef bint is_try_again(int32_t error) noexcept nogil
+# recvfrom of one datagram: 1, 0 when there is none, or -errno.
+cdef int32_t receive_one(Engine *engine, Endpoint *endpoint, RxDatagram *datagram) noexcept nogil

@@ -13,11 +13,13 @@ from cython.cimports.libc.errno import (
     EINTR,
     ENOBUFS,
     ENOMEM,
+    errno,
 )
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t, uintptr_t
 from cython.cimports.libc.stdlib import calloc, free, malloc
 from cython.cimports.volans.transport.contract import (
     MAX_DATAGRAM_LENGTH,
+    RX_FLAG_TRUNCATED,
     Address,
     Endpoint,
     EndpointOptions,
@@ -31,7 +33,14 @@ from cython.cimports.volans.transport.layout import (
     SocketEngine,
     UdpSocket,
 )
-from cython.cimports.volans.transport.net import iovec, mmsghdr
+from cython.cimports.volans.transport.net import (
+    MSG_DONTWAIT,
+    MSG_TRUNC,
+    iovec,
+    mmsghdr,
+    recvfrom,
+    socklen_t,
+)
 from cython.cimports.volans.transport.poll_set import (
     poll_set_add,
     poll_set_free,
@@ -290,3 +299,50 @@ def socket_engine_fill_ops(ops: pointer[EngineOps]) -> cython.void:
     ops.tx_forget = tx_forget
     ops.wait_descriptor = wait_descriptor
     ops.close = socket_engine_close
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def receive_one(
+    engine: pointer[Engine], endpoint: pointer[Endpoint], datagram: pointer[RxDatagram]
+) -> int32_t:
+    """1, 0 when there is none, or -errno."""
+    state: pointer[SocketEngine] = cast(pointer[SocketEngine], engine.private_state)
+    udp: pointer[UdpSocket] = cast(pointer[UdpSocket], endpoint.private_state)
+    source_length: socklen_t = sizeof(datagram.source.bytes)
+    length: cython.Py_ssize_t = -1
+    _attempt: int32_t
+    datagram.data = rx_buffer_take(state, 0)
+    for _attempt in range(3):
+        engine.stats.system_calls += 1
+        # MSG_TRUNC makes the call return the datagram's own length, however short the buffer is.
+        length = recvfrom(
+            udp.receive_descriptor,
+            datagram.data,
+            state.rx.length,
+            MSG_DONTWAIT | MSG_TRUNC,
+            address(datagram.source.bytes[0]),
+            address(source_length),
+        )
+        if length >= 0 or not is_try_again(errno):
+            break
+    if length < 0:
+        if errno in (EAGAIN, ECONNREFUSED, EINTR):
+            return 0
+        engine.stats.rx_errors += 1
+        engine.stats.last_errno = errno
+        return -errno
+    datagram.flags = 0
+    if length > state.rx.length:
+        length = state.rx.length
+        datagram.flags = RX_FLAG_TRUNCATED
+    datagram.length = cast(int32_t, length)
+    datagram.segment_length = 0
+    datagram.receive_timestamp_ns = 0
+    datagram.endpoint = endpoint
+    datagram.source.length = source_length
+    state.rx.free_count -= 1
+    engine.stats.datagrams_received += 1
+    engine.stats.bytes_received += length
+    return 1

@@ -4,30 +4,24 @@
 from __future__ import annotations
 
 import cython
-from cython import address, cast, cfunc, exceptval, nogil, pointer, sizeof
-from cython.cimports.libc.errno import EAGAIN, ECONNREFUSED, EINTR, errno
+from cython import address, cast, cfunc, exceptval, nogil, pointer
+from cython.cimports.libc.errno import EINTR, errno
 from cython.cimports.libc.stdint import int32_t
 from cython.cimports.volans.transport.contract import (
-    RX_FLAG_TRUNCATED,
-    Endpoint,
     Engine,
     EngineOps,
     RxDatagram,
 )
 from cython.cimports.volans.transport.layout import SocketEngine, TxQueue, TxRun, UdpSocket
 from cython.cimports.volans.transport.net import (
-    MSG_DONTWAIT,
-    MSG_TRUNC,
-    recvfrom,
     sendto,
-    socklen_t,
 )
 from cython.cimports.volans.transport.poll_set import poll_set_candidates, poll_set_share
 from cython.cimports.volans.transport.registry import EngineHandle, wrap_engine
 from cython.cimports.volans.transport.socket_engine import (
     is_try_again,
     is_would_block,
-    rx_buffer_take,
+    receive_one,
     socket_engine_fill_ops,
     socket_engine_new,
 )
@@ -40,53 +34,6 @@ from cython.cimports.volans.transport.tx_queue import (
 from volans.transport.socket_options import SocketEngineOptions
 
 _ops = cython.declare(EngineOps)
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def receive_one(
-    engine: pointer[Engine], endpoint: pointer[Endpoint], datagram: pointer[RxDatagram]
-) -> int32_t:
-    """1, 0 when there is none, or -errno."""
-    state: pointer[SocketEngine] = cast(pointer[SocketEngine], engine.private_state)
-    udp: pointer[UdpSocket] = cast(pointer[UdpSocket], endpoint.private_state)
-    source_length: socklen_t = sizeof(datagram.source.bytes)
-    length: cython.Py_ssize_t = -1
-    _attempt: int32_t
-    datagram.data = rx_buffer_take(state, 0)
-    for _attempt in range(3):
-        engine.stats.system_calls += 1
-        # MSG_TRUNC makes the call return the datagram's own length, however short the buffer is.
-        length = recvfrom(
-            udp.receive_descriptor,
-            datagram.data,
-            state.rx.length,
-            MSG_DONTWAIT | MSG_TRUNC,
-            address(datagram.source.bytes[0]),
-            address(source_length),
-        )
-        if length >= 0 or not is_try_again(errno):
-            break
-    if length < 0:
-        if errno in (EAGAIN, ECONNREFUSED, EINTR):
-            return 0
-        engine.stats.rx_errors += 1
-        engine.stats.last_errno = errno
-        return -errno
-    datagram.flags = 0
-    if length > state.rx.length:
-        length = state.rx.length
-        datagram.flags = RX_FLAG_TRUNCATED
-    datagram.length = cast(int32_t, length)
-    datagram.segment_length = 0
-    datagram.receive_timestamp_ns = 0
-    datagram.endpoint = endpoint
-    datagram.source.length = source_length
-    state.rx.free_count -= 1
-    engine.stats.datagrams_received += 1
-    engine.stats.bytes_received += length
-    return 1
 
 
 @cfunc
