@@ -192,6 +192,8 @@ class PublisherActor:
         claim.reserved_value = self._message_number()
         if self.random.random() < ABORT_CHANCE:
             claim.abort()
+            assert self.ledger is not None
+            self.ledger.abort_count += 1
             return True, 0
         claim.commit()
         return True, position
@@ -205,6 +207,7 @@ class PublisherActor:
             if not claim:
                 return
             self.owner.held.append(claim)
+            self.ledger.abort_count += 1  # by the driver
             self.world.note_death(self.owner.number)
             self.owner.die()
             self._end()
@@ -317,7 +320,8 @@ class SubscriberActor:
                 f"{cursor.name}: went away with {cursor.missing_count} of "
                 f"{len(cursor.ledger.ends)} messages missing and nothing to excuse it"
             )
-        if cursor.ledger.users and not self.world.is_image_excused(self, cursor):
+        is_published = any(user.is_live for user in cursor.ledger.users)
+        if is_published and not self.world.is_image_excused(self, cursor):
             raise SimulationError(f"{cursor.name}: went away while its publisher lives")
 
     def _attach(self, cursor: Cursor) -> None:

@@ -51,8 +51,9 @@ class Ledger:
         self.ends: list[int] = []
         self.payloads: list[bytes] = []
         self.numbers: list[int] = []
-        self.users: set[object] = set()
+        self.users: set[Any] = set()
         self.bytes = 0
+        self.abort_count = 0
 
     def publish(self, number: int, payload: bytes, end_position: int) -> None:
         """A message was accepted."""

@@ -197,7 +197,13 @@ def _stream(
 
 def _publisher(random: Random, clients: list[int]) -> PublisherPlan:
     shortest, longest, count = random.choice(
-        ((1, 1, 60), (1, 64, 80), (1, 1_376, 60), (1_200, 3_000, 50), (1, MAX_MESSAGE_LENGTH, 40))
+        (
+            (1, 1, 200),
+            (1, 64, 300),
+            (1, 1_376, 300),
+            (1_200, 3_000, 150),
+            (1, MAX_MESSAGE_LENGTH, 100),
+        )
     )
     return PublisherPlan(
         client=random.choice(clients),

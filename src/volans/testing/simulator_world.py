@@ -250,6 +250,14 @@ class World:
             if each.is_long
         )
 
+    def had_client_trouble(self, driver: int) -> bool:
+        """Whether a driver, or a client of it, was paused for long."""
+        return any(
+            self.is_excused(driver, client.number)
+            for client in self.clients
+            if client.driver == driver
+        )
+
     def is_image_excused(self, subscriber: SubscriberActor, cursor: Cursor) -> bool:
         """Whether something long happened between an image's two ends."""
         source = self.ledger_drivers.get((subscriber.stream.number, cursor.session_id), -1)
