@@ -9,26 +9,17 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer, sizeof
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
-from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.volans.driver.layout import (
     SYSTEM_HEARTBEATS_SENT,
     SYSTEM_SENDER_FLOW_CONTROL_LIMITS,
     SYSTEM_SHORT_SENDS,
-    TO_CONTROL_PUBLICATION_ERROR,
     NetworkPublication,
-    PublicationErrorReport,
-)
-from cython.cimports.volans.driver.publication_status import (
-    publication_has_subscribers,
-    publication_set_connected,
 )
 from cython.cimports.volans.driver.receiver_liveness import (
-    receiver_heard,
-    receiver_left,
     receivers_expire,
     receivers_publish,
 )
-from cython.cimports.volans.driver.retransmit import retransmit_on_nak, retransmit_on_timeouts
+from cython.cimports.volans.driver.retransmit import retransmit_on_timeouts
 from cython.cimports.volans.driver.send_layout import SendRun
 from cython.cimports.volans.driver.send_run import (
     send_copy,
@@ -37,7 +28,6 @@ from cython.cimports.volans.driver.send_run import (
     send_run_end,
     send_run_skip,
 )
-from cython.cimports.volans.driver.shared import to_control
 from cython.cimports.volans.log.position import compute_term_id, index_by_position
 from cython.cimports.volans.log.scan import scan_for_availability
 from cython.cimports.volans.memory.atomic import (
@@ -47,34 +37,21 @@ from cython.cimports.volans.memory.atomic import (
     load_acquire_i64,
     load_acquire_u8,
     load_relaxed_i64,
-    store_release_i32,
     store_release_i64,
 )
 from cython.cimports.volans.protocol.layout import (
     DATA_FLAG_EOS,
     DATA_FLAG_REVOKED,
     DATA_FLAGS_UNFRAGMENTED,
-    ERR_FLAG_HAS_GROUP_TAG,
-    ERR_HEADER_LENGTH,
     FRAME_TYPE_DATA,
-    FRAME_TYPE_RTTM,
     FRAME_TYPE_SETUP,
     FRAME_VERSION,
-    RTTM_FLAG_REPLY,
-    RTTM_LENGTH,
     SETUP_FLAG_GROUP,
     SETUP_FLAG_SEND_RESPONSE_SETUP,
     SETUP_LENGTH,
-    SM_FLAG_EOS,
-    SM_FLAG_SEND_SETUP,
     DataHeader,
-    ErrorFrame,
-    NakFrame,
-    RttmFrame,
     SetupFrame,
-    StatusMessageFrame,
 )
-from cython.cimports.volans.transport.contract import Address
 
 cython.declare(SETUP_INTERVAL_NS=int64_t, HEARTBEAT_INTERVAL_NS=int64_t)
 SETUP_INTERVAL_NS = 100_000_000
@@ -86,14 +63,6 @@ HEARTBEAT_INTERVAL_NS = 100_000_000
 @exceptval(check=False)
 def is_end_of_stream(publication: pointer[NetworkPublication]) -> bint:
     return load_acquire_i32(address(publication.is_end_of_stream)) != 0
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def count_copy(publication: pointer[NetworkPublication], result: int32_t) -> cython.void:
-    if result == 0:
-        fetch_add_i64(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
 
 
 @cfunc
@@ -127,7 +96,6 @@ def send_setup_when_due(
     frame.mtu_length = publication.mtu_length
     frame.ttl = publication.endpoint.multicast_ttl
     result = send_copy(publication, cast(pointer[uint8_t], address(frame)), SETUP_LENGTH)
-    count_copy(publication, result)
     publication.time_of_last_setup_ns = now_ns
     if load_acquire_i32(address(publication.has_receivers)) != 0:
         publication.is_setup_elicited = False
@@ -165,7 +133,6 @@ def send_heartbeat_when_due(
     frame.term_id = term_id
     frame.reserved_value = 0
     result = send_copy(publication, cast(pointer[uint8_t], address(frame)), sizeof(DataHeader))
-    count_copy(publication, result)
     counter_add(publication.shared.system[SYSTEM_HEARTBEATS_SENT], 1)
     publication.time_of_last_data_or_heartbeat_ns = now_ns
     return cast(int32_t, sizeof(DataHeader)) if result == 1 else result
@@ -293,126 +260,3 @@ def publication_send(publication: pointer[NetworkPublication], now_ns: int64_t) 
         when_idle(publication, sender_position, now_ns)
     retransmit_on_timeouts(publication, now_ns)
     return cast(int32_t, bytes_sent)
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def elicit_setup(
-    publication: pointer[NetworkPublication], source: pointer[cython.const[Address]]
-) -> cython.void:
-    if is_end_of_stream(publication):
-        return
-    publication.is_setup_elicited = True
-    if publication.is_response:
-        publication.response_address = source[0]
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def publication_on_status_message(
-    publication: pointer[NetworkPublication],
-    frame: pointer[cython.const[uint8_t]],
-    length: int32_t,
-    source: pointer[cython.const[Address]],
-    now_ns: int64_t,
-) -> cython.void:
-    message: pointer[cython.const[StatusMessageFrame]] = cast(
-        pointer[cython.const[StatusMessageFrame]], frame
-    )
-    if message.flags & SM_FLAG_SEND_SETUP:
-        elicit_setup(publication, source)
-        return
-    publication.status_message_deadline_ns = now_ns + publication.connection_timeout_ns
-    if message.flags & SM_FLAG_EOS:
-        receiver_left(publication, message.receiver_id)
-        if publication.endpoint.is_unicast:
-            store_release_i32(address(publication.has_received_unicast_eos), 1)
-    else:
-        receiver_heard(publication, message.receiver_id, now_ns)
-    receivers_publish(publication)
-    publication.has_initial_connection = True
-    store_release_i64(
-        publication.sender_limit,
-        publication.flow_control.ops.on_status_message(
-            publication, frame, length, source, load_relaxed_i64(publication.sender_limit), now_ns
-        ),
-    )
-    publication_set_connected(publication, publication_has_subscribers(publication))
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def publication_on_nak(
-    publication: pointer[NetworkPublication],
-    frame: pointer[cython.const[uint8_t]],
-    length: int32_t,
-    now_ns: int64_t,
-) -> cython.void:
-    nak: pointer[cython.const[NakFrame]] = cast(pointer[cython.const[NakFrame]], frame)
-    counter_add(publication.naks_received, 1)
-    retransmit_on_nak(publication, nak.term_id, nak.term_offset, nak.length, now_ns)
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def publication_on_rttm(
-    publication: pointer[NetworkPublication],
-    frame: pointer[cython.const[uint8_t]],
-    length: int32_t,
-    source: pointer[cython.const[Address]],
-) -> cython.void:
-    question: pointer[cython.const[RttmFrame]] = cast(pointer[cython.const[RttmFrame]], frame)
-    answer: RttmFrame
-    if not question.flags & RTTM_FLAG_REPLY:
-        return
-    answer.frame_length = RTTM_LENGTH
-    answer.version = FRAME_VERSION
-    answer.flags = 0
-    answer.type = FRAME_TYPE_RTTM
-    answer.session_id = publication.session_id
-    answer.stream_id = publication.stream_id
-    answer.echo_timestamp_ns = question.echo_timestamp_ns
-    answer.reception_delta_ns = 0
-    answer.receiver_id = question.receiver_id
-    # The way of the data, not back to the source: that is the way whose time is asked for.
-    count_copy(
-        publication,
-        send_copy(publication, cast(pointer[uint8_t], address(answer)), RTTM_LENGTH),
-    )
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def publication_on_error_frame(
-    publication: pointer[NetworkPublication],
-    frame: pointer[cython.const[uint8_t]],
-    length: int32_t,
-    source: pointer[cython.const[Address]],
-    now_ns: int64_t,
-) -> cython.void:
-    error: pointer[cython.const[ErrorFrame]] = cast(pointer[cython.const[ErrorFrame]], frame)
-    report: PublicationErrorReport
-    if not receiver_left(publication, error.receiver_id):
-        return
-    memset(address(report), 0, sizeof(PublicationErrorReport))
-    report.registration_id = publication.registration_id
-    report.destination_registration_id = -1
-    report.session_id = error.session_id
-    report.stream_id = error.stream_id
-    report.receiver_id = error.receiver_id
-    report.group_tag = error.group_tag if error.flags & ERR_FLAG_HAS_GROUP_TAG else -1
-    report.error_code = error.error_code
-    report.error_length = error.error_length
-    report.source = source[0]
-    memcpy(report.text, frame + ERR_HEADER_LENGTH, error.error_length)
-    to_control(
-        publication.shared,
-        TO_CONTROL_PUBLICATION_ERROR,
-        address(report),
-        sizeof(PublicationErrorReport),
-    )
