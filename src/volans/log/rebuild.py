@@ -62,6 +62,10 @@ def term_gap_scan(
         frame_length = load_acquire_i32(cast(pointer[int32_t], term + offset))
         if frame_length <= 0:
             break
+        if frame_length > limit_offset - offset:
+            # Datagrams that overlapped wrote payload where a length should be: go no further.
+            offset = limit_offset
+            break
         offset += align_frame(frame_length)
     gap_offset = offset
     if offset < limit_offset:
