@@ -1,0 +1,111 @@
+"""A sender under hostile control frames: it lives, counts them, and the good receiver is served."""
+
+from __future__ import annotations
+
+import hostile
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from volans.protocol.counter_types import SystemCounter
+from volans.testing.send_kit import PublicationKit, SenderKit
+
+DATAGRAMS_A_SEED = 14_000
+SESSION, STREAM, TERM_ID, TERM_LENGTH = 1001, 10, 7, 65536
+MS = 1_000_000
+
+
+def started_publication(kit: SenderKit) -> PublicationKit:
+    publication = PublicationKit(kit, session_id=SESSION, stream_id=STREAM, initial_term_id=TERM_ID)
+    kit.add_endpoint()
+    kit.add_publication(publication)
+    kit.cycle(0)
+    kit.receive(hostile.status_message(SESSION, STREAM, TERM_ID, 0), 0)
+    publication.update_limit()
+    return publication
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_sender_survives_and_its_limits_hold(seed):
+    kit = SenderKit()
+    publication = started_publication(kit)
+    sender = hostile.HostileSender(
+        seed,
+        sessions=(SESSION, SESSION, SESSION, 0, -1),
+        streams=(STREAM, STREAM, STREAM, 9),
+        term_ids=(TERM_ID, TERM_ID, TERM_ID + 1, TERM_ID - 1),
+    )
+    now_ns = 0
+    sent_bytes = 0
+    for count in range(DATAGRAMS_A_SEED):
+        kit.receive(sender.datagram(), now_ns, sender.random.choice((0, 0, 0, 28, 36, -1)))
+        if count % 50 == 0:
+            now_ns += MS
+            publication.log.position_limit = publication.counter("publisher_limit")
+            publication.log.append(b"m" * sender.random.randrange(0, 1000))
+            kit.cycle(now_ns)
+            publication.update_limit()
+            publication.time_event(now_ns)
+            for datagram in kit.take():
+                sent_bytes += len(datagram)
+            kit.events()
+            limit, position = (publication.counter(n) for n in ("sender_limit", "sender_position"))
+            assert position <= limit
+            # Nobody may be made to believe in more room than a window past what was sent.
+            assert limit <= position + TERM_LENGTH
+    assert kit.system(SystemCounter.INVALID_PACKETS) > DATAGRAMS_A_SEED // 20
+    # Retransmission cannot be made to amplify: a NAK of 28 bytes is answered at most by the
+    # window, once in each linger time.
+    assert sent_bytes < 64 << 20
+    # The good receiver is still served.
+    before = publication.counter("sender_position")
+    offset = before % TERM_LENGTH
+    kit.receive(
+        hostile.status_message(SESSION, STREAM, TERM_ID + before // TERM_LENGTH, offset), now_ns
+    )
+    publication.update_limit()
+    publication.log.position_limit = publication.counter("publisher_limit")
+    assert publication.log.append(b"good") > 0
+    kit.cycle(now_ns + MS)
+    assert publication.counter("sender_position") > before
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.lists(st.binary(max_size=200), max_size=200))
+def test_any_bytes(datagrams):
+    kit = SenderKit()
+    started_publication(kit)
+    for datagram in datagrams:
+        kit.receive(datagram, MS)
+    kit.cycle(MS)
+
+
+def test_absurd_status_messages_move_no_limit():
+    kit = SenderKit()
+    publication = started_publication(kit)
+    limit = publication.counter("sender_limit")
+    for term_id in (TERM_ID - 1, TERM_ID + 1, TERM_ID + (1 << 30), -(1 << 31), (1 << 31) - 1):
+        for offset in hostile.EXTREMES:
+            for window in hostile.EXTREMES:
+                if term_id == TERM_ID + 1 and offset == 0:
+                    continue
+                kit.receive(hostile.status_message(SESSION, STREAM, term_id, offset, window), MS)
+    assert publication.counter("sender_limit") == limit
+
+
+def test_absurd_naks_send_nothing():
+    kit = SenderKit()
+    publication = started_publication(kit)
+    publication.log.append(b"x" * 200)
+    kit.cycle(MS)
+    kit.take()
+    for term_id in (TERM_ID - 1, TERM_ID + 1, TERM_ID + (1 << 30), -(1 << 31), (1 << 31) - 1):
+        for offset in hostile.EXTREMES:
+            for length in hostile.EXTREMES:
+                kit.receive(hostile.nak(SESSION, STREAM, term_id, offset, length), MS)
+    for offset in (256, 4096, 65504, 65536, -32, 33):
+        for length in hostile.EXTREMES:
+            kit.receive(hostile.nak(SESSION, STREAM, TERM_ID, offset, length), MS)
+    assert kit.take() == []
+    kit.receive(hostile.nak(SESSION, STREAM, TERM_ID, 0, 256), MS + 60_000_000)
+    assert [len(datagram) for datagram in kit.take()] == [256]
