@@ -1,10 +1,5 @@
-"""A network publication, sender's side (publication.py) and conductor's side (publication_pacing.py)."""
-from libc.stdint cimport int32_t, int64_t, uint8_t
+"""A network publication, sender's side. Its other sides: publication_feedback, publication_pacing."""
+from libc.stdint cimport int32_t, int64_t
 from volans.driver.layout cimport NetworkPublication
-from volans.transport.contract cimport Address
 
-cdef int32_t publication_send(NetworkPublication *publication, int64_t now_ns) noexcept nogil        # bytes queued
-cdef void publication_on_status_message(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
-cdef void publication_on_nak(NetworkPublication *publication, const uint8_t *frame, int32_t length, int64_t now_ns) noexcept nogil
-cdef void publication_on_rttm(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source) noexcept nogil
-cdef void publication_on_error_frame(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
+cdef int32_t publication_send(NetworkPublication *publication, int64_t now_ns) noexcept nogil        # bytes queued, or -errno

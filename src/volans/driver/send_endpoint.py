@@ -20,7 +20,7 @@ from cython.cimports.volans.driver.layout import (
     NetworkPublication,
     SendChannelEndpoint,
 )
-from cython.cimports.volans.driver.publication import (
+from cython.cimports.volans.driver.publication_feedback import (
     publication_on_error_frame,
     publication_on_nak,
     publication_on_rttm,

@@ -9,5 +9,5 @@ cdef bint send_run_add(SendRun *run, const uint8_t *data, int32_t length) noexce
 # Padding follows what was added: only its header travels, so the run ends here. False as above.
 cdef bint send_run_skip(SendRun *run, int32_t padding) noexcept nogil
 cdef void send_run_end(SendRun *run) noexcept nogil
-# One control frame, copied: 1, 0 = no room or nobody to send to, -errno.
+# One control frame, copied: 1, 0 = no room or nobody to send to (a short send, counted), -errno.
 cdef int32_t send_copy(NetworkPublication *publication, const uint8_t *data, int32_t length) noexcept nogil

@@ -10,8 +10,13 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
-from cython.cimports.volans.driver.layout import NetworkPublication, SendChannelEndpoint
+from cython.cimports.volans.driver.layout import (
+    SYSTEM_SHORT_SENDS,
+    NetworkPublication,
+    SendChannelEndpoint,
+)
 from cython.cimports.volans.driver.send_layout import SendRun
+from cython.cimports.volans.memory.atomic import fetch_add_i64
 from cython.cimports.volans.transport.contract import Address
 
 
@@ -134,8 +139,12 @@ def send_copy(
 ) -> int32_t:
     endpoint: pointer[SendChannelEndpoint] = publication.endpoint
     destination: pointer[Address] = destination_of(publication)
-    if destination.length == 0:
-        return 0
-    return endpoint.engine.ops.tx_copy(
-        endpoint.engine, address(endpoint.endpoint), destination, data, length
-    )
+    result: int32_t = 0
+    if destination.length > 0:
+        result = endpoint.engine.ops.tx_copy(
+            endpoint.engine, address(endpoint.endpoint), destination, data, length
+        )
+    if result == 0:
+        # The receiver counts here too.
+        fetch_add_i64(publication.shared.system[SYSTEM_SHORT_SENDS], 1)
+    return result
