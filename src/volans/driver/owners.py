@@ -16,7 +16,10 @@ from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.volans.driver.congestion.registry import congestion_control_open
 from cython.cimports.volans.driver.flow_control.registry import flow_control_open
 from cython.cimports.volans.driver.image import image_init_receiver_state
-from cython.cimports.volans.driver.image_pacing import image_init_conductor_state
+from cython.cimports.volans.driver.image_pacing import (
+    image_accepts_subscribers,
+    image_init_conductor_state,
+)
 from cython.cimports.volans.driver.layout import (
     STREAM_ACTIVE,
     IpcPublication,
@@ -582,7 +585,8 @@ class PublicationImageOwner:
 
     @property
     def accepts_subscribers(self) -> bool:
-        return self.state.state == 0
+        """Active, or draining with something left to read; read by somebody."""
+        return image_accepts_subscribers(self.state)
 
     @property
     def released(self) -> bool:
