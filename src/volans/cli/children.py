@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Final
@@ -15,6 +16,7 @@ from volans.cli.failures import CommandFailedError
 
 _END_TIMEOUT_S: Final = 10.0
 _STOP_TIMEOUT_S: Final = 5.0
+_LOOK_INTERVAL_S: Final = 0.02
 
 Listener = Callable[[dict[str, Any]], object]
 
@@ -47,12 +49,11 @@ class Child:
             else:
                 self._result = fields
 
-    def result(self, timeout_s: float | None) -> dict[str, Any]:
-        """What it said at its end. Raises CommandFailedError when it failed or takes too long."""
-        try:
-            code = self.process.wait(timeout_s)
-        except subprocess.TimeoutExpired:
-            raise CommandFailedError(f"{self.name} took more than {timeout_s} s") from None
+    def result(self) -> dict[str, Any] | None:
+        """What it said at its end, None before. Raises CommandFailedError when it failed."""
+        code = self.process.poll()
+        if code is None:
+            return None
         self._reader.join(_END_TIMEOUT_S)
         if code != 0:
             raise CommandFailedError(f"{self.name} ended with {code}: {self._stderr_text()}")
@@ -88,6 +89,20 @@ class Child:
         self.close()
 
 
+def results(children: Sequence[Child], timeout_s: float | None) -> list[dict[str, Any]]:
+    """What each said at its end. Raises CommandFailedError as soon as one fails, or too late."""
+    deadline_s = None if timeout_s is None else time.monotonic() + timeout_s
+    while True:
+        told = [child.result() for child in children]
+        done = [result for result in told if result is not None]
+        if len(done) == len(children):
+            return done
+        if deadline_s is not None and time.monotonic() > deadline_s:
+            slow = next(child for child, result in zip(children, told, strict=True) if not result)
+            raise CommandFailedError(f"{slow.name} took more than {timeout_s:g} s")
+        time.sleep(_LOOK_INTERVAL_S)
+
+
 def rate_of_two_processes(
     directory: str,
     channel: str,
@@ -111,7 +126,6 @@ def rate_of_two_processes(
         Child([*common, "--role=subscriber", "--progress"], on_progress) as subscriber,
         Child([*common, "--role=publisher", *publisher_options]) as publisher,
     ):
-        # The publisher gives up by itself; how long it may work is up to its options.
-        sent = publisher.result(None)
-        result = subscriber.result(timeout_s + _END_TIMEOUT_S)
+        # Both give up by themselves; how long they may work is up to the options.
+        result, sent = results([subscriber, publisher], None)
         return {**result, "sent_messages_per_second": sent.get("messages_per_second")}

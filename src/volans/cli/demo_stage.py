@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from volans.cli.failures import CommandFailedError
+from volans.cli.source import DriverDirectory
+
 _SHARED_MEMORY: Final = Path("/dev/shm")
 _WANTED_BYTES: Final = 256 << 20
 _CORES_FOR_THREADS: Final = 4
@@ -55,6 +58,9 @@ def open_stage(directory: str | None, file: Path | None, step_s: float) -> Itera
             directory, name = str(driver.directory), "embedded"
         else:
             name = directory
+            with DriverDirectory(directory) as source:
+                if not source.is_active:
+                    raise CommandFailedError(f"no media driver runs in {directory}")
         yield Stage(directory, name, scratch, file or _file_at_hand(), step_s)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from volans.cli.children import Child, Listener, rate_of_two_processes
+from volans.cli.children import Child, Listener, rate_of_two_processes, results
 from volans.cli.demo_stage import Stage
 from volans.cli.failures import CommandFailedError
 
@@ -69,10 +69,10 @@ def run_round_trips(stage: Stage, transport: Transport, on_progress: Listener) -
         f"--pong-stream-id={transport.first_stream_id + 2}",
     ]
     with (
-        Child(["pong", *common]),
+        Child(["pong", *common, "--once", "--json"]) as pong,
         Child(["ping", *common, f"--duration={stage.step_s}", "--warm-up=2000", "--json"]) as ping,
     ):
-        result = ping.result(stage.step_s + _TIMEOUT_S + _END_TIMEOUT_S)
+        result, _ = results([ping, pong], stage.step_s + _TIMEOUT_S + _END_TIMEOUT_S)
     times = {name: result[name] for name in ("p50_ns", "p99_ns", "p99_9_ns")}
     return {"round_trips": result["count"], **times}
 
@@ -92,8 +92,7 @@ def carry_file(stage: Stage, transport: Transport, on_progress: Listener) -> dic
         Child(["sub", *common, f"--file={target}"]) as sub,
         Child(["pub", *common, f"--file={stage.file}"]) as pub,
     ):
-        pub.result(_TIMEOUT_S + _END_TIMEOUT_S)
-        sub.result(_TIMEOUT_S + _END_TIMEOUT_S)
+        results([pub, sub], _TIMEOUT_S + _END_TIMEOUT_S)
     seconds = (time.monotonic_ns() - start_ns) / 1e9
     sent, received = _sha256(stage.file), _sha256(target)
     if sent != received:

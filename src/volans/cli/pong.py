@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
-from volans.cli.options import Directory, Idle, Timeout
-from volans.cli.output import note
+from volans.cli.options import Directory, Idle, Json, Timeout
+from volans.cli.output import note, print_json
 from volans.cli.ping import (
     DEFAULT_PING_CHANNEL,
     DEFAULT_PING_STREAM_ID,
@@ -53,6 +53,7 @@ def pong(
     ] = 0,
     idle: Idle = "backoff",
     timeout: Timeout = 5.0,
+    json: Json = False,
 ) -> None:
     """Send back what a `volans ping` sends, until Ctrl-C."""
     strategy = make_idle(idle)
@@ -72,4 +73,7 @@ def pong(
                 had_ping = had_ping or bool(images)
                 if had_ping and all(i.is_closed or i.is_end_of_stream for i in images):
                     break
+    if json:
+        print_json({"echoed": ponger.echoed})
+        return
     note(f"{ponger.echoed:,} messages sent back")
