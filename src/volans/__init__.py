@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from volans.client.counters import Counter
     from volans.client.exclusive_publication import ExclusivePublication
     from volans.client.header import Header
-    from volans.client.image import CorruptLogError, Image, ReentrantPollError
-    from volans.client.log_file import LogFileError
+    from volans.client.image import Image, ReentrantPollError
+    from volans.client.log_file import CorruptLogError, LogFileError
     from volans.client.message import Message
     from volans.client.options import ClientOptions
     from volans.client.publication import Publication
@@ -73,7 +73,7 @@ _MODULES = {
     "CncVersionError": "errors",
     "ConfigError": "errors",
     "ControlledAction": "client.results",
-    "CorruptLogError": "client.image",
+    "CorruptLogError": "client.log_file",
     "Counter": "client.counters",
     "CountersReader": "memory.counters",
     "DriverAlreadyRunningError": "errors",

@@ -24,9 +24,6 @@ cdef class Image:
     cdef bint in_poll
     cdef bint release_pending
     cdef int64_t batch_generation   # a batch is valid while its number is this
-    cdef int64_t *batch_offsets
-    cdef int32_t *batch_lengths
-    cdef int64_t batch_capacity
     cdef readonly int64_t correlation_id
     cdef readonly int32_t subscriber_position_id
     cdef readonly str source_identity
@@ -37,7 +34,6 @@ cdef class Image:
     cdef bint begin_poll(self) except -1
     cdef void end_poll(self, int64_t position) noexcept
     cdef void renew(self) noexcept
-    cdef bint reserve_batch(self, int64_t count, int64_t limit) except -1
     cdef void close_image(self) noexcept
     cdef void release_mapping(self) noexcept
     cdef uint8_t *block_address(self, int64_t position) noexcept

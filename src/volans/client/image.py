@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 import cython
-from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, pointer, sizeof
+from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, pointer
 from cython.cimports.cpython.ref import Py_REFCNT
 from cython.cimports.libc.stdint import INT64_MAX, int32_t, int64_t, uint8_t
-from cython.cimports.libc.stdlib import free, realloc
 from cython.cimports.volans.client.assembler import Assembler, MessageMemory
 from cython.cimports.volans.client.batch import Batch
 from cython.cimports.volans.client.buffer import Buffer
@@ -32,15 +31,12 @@ from cython.cimports.volans.protocol.layout import (
     DataHeader,
 )
 
+from volans.client.log_file import CorruptLogError
 from volans.errors import SubscriptionClosedError, VolansError
 
 
 class ReentrantPollError(VolansError, RuntimeError):
     """A poll was begun while another one on the same image had not returned."""
-
-
-class CorruptLogError(VolansError):
-    """A frame in a log buffer has an impossible length: the memory was overwritten."""
 
 
 @cfunc
@@ -115,10 +111,6 @@ class Image:
         state.end_of_stream_position = INT64_MAX
         self.assembler = Assembler()
         self.renew()
-
-    def __dealloc__(self):
-        free(self.batch_offsets)
-        free(self.batch_lengths)
 
     # --- what it is ----------------------------------------------------------------------
 
@@ -359,7 +351,7 @@ class Image:
                 if length <= 0:
                     break
                 if length < DATA_HEADER_LENGTH or length > log.term_length - offset:
-                    raise corrupt(self, length, base + offset)
+                    raise CorruptLogError(self.state.session_id, base + offset, length)
                 offset += align_frame(length)
                 if frame.type == FRAME_TYPE_PAD:
                     continue
@@ -439,7 +431,7 @@ class Image:
                 if length <= 0:
                     break
                 if length < DATA_HEADER_LENGTH or length > log.term_length - offset:
-                    raise corrupt(self, length, base + offset)
+                    raise CorruptLogError(self.state.session_id, base + offset, length)
                 frame_offset = offset
                 offset += align_frame(length)
                 if frame.type == FRAME_TYPE_PAD:
@@ -514,118 +506,26 @@ class Image:
 
     @cfunc
     def poll_batch_of(self, limit: int64_t, fragments: cython.bint) -> Batch:
-        log = address(self.state.log)
         batch: Batch = Batch.__new__(Batch)
-        frame: pointer[DataHeader]
-        length: int32_t
-        count: int64_t = 0
-        first: int32_t
-        expected_stride: int32_t = 0
-        first_length: int32_t = -1
-        equal: cython.bint = True
-        batch.equal_length = -1
-        batch.current_generation = address(self.batch_generation)
+        may_read: cython.bint = self.begin_poll()
         batch._image = self
-        batch.position = self.state.read_position
-        if not self.begin_poll():
-            batch.generation = self.batch_generation
-            return batch
-        start: int64_t = self.state.read_position
-        offset: int32_t = cast(int32_t, start) & log.term_length_mask
-        base: int64_t = start - offset
-        term: pointer[uint8_t] = log.terms[index_by_position(start, log.position_bits_to_shift)]
+        batch.current_generation = address(self.batch_generation)
         batch.generation = self.batch_generation
-        batch.base = term
-        batch.base_position = base
-        first = offset
+        batch.equal_length = -1
+        batch.position = self.state.read_position
+        if not may_read:
+            return batch
         try:
-            while count < limit and offset < log.term_length:
-                frame = cast(pointer[DataHeader], term + offset)
-                length = load_acquire_i32(address(frame.frame_length))
-                if length <= 0:
-                    break
-                if length < DATA_HEADER_LENGTH or length > log.term_length - offset:
-                    raise corrupt(self, length, base + offset)
-                if frame.type == FRAME_TYPE_PAD:
-                    offset += align_frame(length)
-                    continue
-                if (
-                    not fragments
-                    and (frame.flags & DATA_FLAGS_UNFRAGMENTED) != DATA_FLAGS_UNFRAGMENTED
-                ):
-                    if count > 0:
-                        break  # a fragmented message is a batch of its own
-                    offset += align_frame(length)
-                    if self.assembler.add(
-                        cast(pointer[uint8_t], frame) + DATA_HEADER_LENGTH,
-                        length - DATA_HEADER_LENGTH,
-                        frame,
-                    ):
-                        self.reserve_batch(1, limit)
-                        batch.memory = self.assembler.memory
-                        batch.base = self.assembler.memory.data
-                        batch.assembled_header = self.assembler.header
-                        batch.assembled_end_position = base + offset
-                        self.batch_offsets[0] = 0
-                        self.batch_lengths[0] = cast(int32_t, self.assembler.length)
-                        first_length = self.batch_lengths[0]
-                        count = 1
-                        self.assembler.release()
-                        break
-                    continue
-                if count >= self.batch_capacity:
-                    self.reserve_batch(count + 1, limit)
-                if count == 0:
-                    first = offset
-                    first_length = length - DATA_HEADER_LENGTH
-                    expected_stride = align_frame(length)
-                elif length - DATA_HEADER_LENGTH != first_length:
-                    equal = False
-                self.batch_offsets[count] = offset + DATA_HEADER_LENGTH
-                self.batch_lengths[count] = length - DATA_HEADER_LENGTH
-                # Padding between equal messages (an aborted claim) breaks the stride.
-                if offset - first != count * expected_stride:
-                    equal = False
-                offset += align_frame(length)
-                count += 1
+            batch.fill(address(self.state), self.assembler, limit, fragments)
         finally:
-            batch.count = count
-            batch.payload_offsets = self.batch_offsets
-            batch.payload_lengths = self.batch_lengths
+            # The counter stays behind until the next poll: the frames must not be reused yet.
+            self.state.read_position = batch.position
+            self.in_poll = False
             if batch.memory is None:
                 batch.log_file = self.log_file
-            if count > 0 and equal:
-                batch.equal_length = first_length
-                batch.shape[0] = count
-                batch.shape[1] = first_length
-                batch.strides[0] = expected_stride if expected_stride > 0 else first_length
-                batch.strides[1] = 1
-            batch.position = base + offset
-            # The counter stays behind until the next poll: the frames must not be reused yet.
-            self.state.read_position = base + offset
-            self.in_poll = False
-            if count == 0 or self.release_pending:
-                self.end_poll(base + offset)
+            if batch.count == 0 or self.release_pending:
+                self.end_poll(batch.position)
         return batch
-
-    @cfunc
-    @exceptval(-1, check=False)
-    def reserve_batch(self, count: int64_t, limit: int64_t) -> cython.bint:
-        capacity: int64_t = self.batch_capacity if self.batch_capacity > 0 else 512
-        if count <= self.batch_capacity:
-            return True
-        while capacity < count:
-            capacity *= 2
-        offsets: p_void = realloc(self.batch_offsets, capacity * sizeof(int64_t))
-        if offsets is not cython.NULL:
-            self.batch_offsets = cast(pointer[int64_t], offsets)
-        lengths: p_void = realloc(self.batch_lengths, capacity * sizeof(int32_t))
-        if lengths is not cython.NULL:
-            self.batch_lengths = cast(pointer[int32_t], lengths)
-        if offsets is cython.NULL or lengths is cython.NULL:
-            raise MemoryError(f"no memory for a batch of {capacity} messages")
-        self.batch_capacity = capacity
-        return True
 
     # --- life cycle ----------------------------------------------------------------------
 
@@ -705,14 +605,6 @@ class Image:
             if self.buffer.export_count == 0:
                 self.buffer.log_file = None
             self.buffer = Buffer.__new__(Buffer)
-
-
-@cfunc
-def corrupt(image: Image, length: int32_t, position: int64_t) -> object:
-    return CorruptLogError(
-        f"frame length {length} at position {position} of session {image.state.session_id} is "
-        f"impossible: the log buffer was overwritten; close this subscription"
-    )
 
 
 @cfunc

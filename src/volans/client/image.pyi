@@ -10,7 +10,6 @@ from volans.client.subscription import Subscription
 from volans.errors import VolansError
 
 class ReentrantPollError(VolansError, RuntimeError): ...
-class CorruptLogError(VolansError): ...
 
 @final
 class Image:

@@ -21,6 +21,22 @@ class LogFileError(VolansError, ValueError):
         super().__init__(f"log buffer {path}: {why}: is another driver using the directory?")
 
 
+class CorruptLogError(VolansError):
+    """A frame in a log buffer has an impossible length: the memory was overwritten.
+
+    Attributes: ``session_id``, ``position`` (stream position, bytes), ``frame_length``.
+    """
+
+    def __init__(self, session_id: int, position: int, frame_length: int) -> None:
+        self.session_id = session_id
+        self.position = position
+        self.frame_length = frame_length
+        super().__init__(
+            f"frame length {frame_length} at position {position} of session {session_id} is "
+            f"impossible: the log buffer was overwritten; close this subscription"
+        )
+
+
 @cython.final
 @cclass
 class LogFile:

@@ -6,6 +6,12 @@ class LogFileError(VolansError, ValueError):
     path: str
     def __init__(self, path: str, why: str) -> None: ...
 
+class CorruptLogError(VolansError):
+    session_id: int
+    position: int
+    frame_length: int
+    def __init__(self, session_id: int, position: int, frame_length: int) -> None: ...
+
 @final
 class LogFile:
     def __init__(self, path: str, pre_touch: bool = False) -> None: ...
