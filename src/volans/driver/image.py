@@ -60,6 +60,8 @@ def image_init_receiver_state(
     image.connection_count = 1
     connection: pointer[ImageConnection] = address(image.connections[0])
     connection.time_of_last_activity_ns = now_ns
+    # No frame yet: not an active transport.
+    connection.time_of_last_frame_ns = now_ns - image.liveness_timeout_ns
     if image.endpoint.is_multicast or image.endpoint.has_explicit_control:
         connection.control = image.endpoint.control
     else:

@@ -104,7 +104,9 @@ def receiver_on_datagram(
 @cfunc
 @nogil
 @exceptval(check=False)
-def on_received(receiver: pointer[ReceiverState], datagram: pointer[RxDatagram]) -> cython.void:
+def receiver_on_received(
+    receiver: pointer[ReceiverState], datagram: pointer[RxDatagram]
+) -> cython.void:
     endpoint: pointer[ReceiveChannelEndpoint] = cast(
         pointer[ReceiveChannelEndpoint], datagram.endpoint.owner
     )
@@ -145,7 +147,7 @@ def poll_datagrams(receiver: pointer[ReceiverState]) -> int32_t:
         return 0
     for i in range(count):
         bytes_received += receiver.received[i].length
-        on_received(receiver, address(receiver.received[i]))
+        receiver_on_received(receiver, address(receiver.received[i]))
     receiver.engine.ops.rx_release(receiver.engine, receiver.received, count)
     counter_add(receiver.shared.system[SYSTEM_BYTES_RECEIVED], bytes_received)
     return count
