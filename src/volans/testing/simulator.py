@@ -35,9 +35,10 @@ class SimulationReport:
     virtual_ns: int
     published_count: int
     delivered_count: int
-    published_bytes: int
+    stream_bytes: int
     retransmitted_bytes: int
     datagrams: dict[str, int]
+    counters: dict[str, int]
 
 
 def simulate(

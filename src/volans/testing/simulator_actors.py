@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from volans.client.connect import Client, connect
 from volans.errors import ClientClosedError
+from volans.protocol.counter_types import CounterType
 from volans.testing.simulator_ledger import Cursor, Ledger, SimulationError, payload_of
 from volans.testing.simulator_plan import DRIVER_TIMEOUT_MS
 
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
 KEEPALIVE_S = 0.1
 RESOURCE_LINGER_S = 0.2
 ABORT_CHANCE = 0.1
+_SENDER_KINDS = (
+    CounterType.SENDER_POSITION,
+    CounterType.SENDER_LIMIT,
+    CounterType.PUBLISHER_LIMIT,
+)
 
 
 def _never_wait(seconds: float) -> None:
@@ -100,6 +106,7 @@ class PublisherActor:
         self.publication: Any = None
         self.registration_id: int | None = None
         self.ledger: Ledger | None = None
+        self.counter_ids: list[Any] | None = None  # sender position and limit, publisher limit
         self.published_count = 0
         self.attempts = 0
         self.due_ns = world.start_ns + plan.start_ns
@@ -153,6 +160,14 @@ class PublisherActor:
         self.publication = publication
         self.ledger = self.world.ledger_for(self.stream, publication, self)
         self.world.trace(f"{self.name} has session {publication.session_id}")
+        if self.stream.kind == "udp":
+            counters = self.world.drivers[self.owner.driver].counters
+            found = [
+                counters.find(kind, publication.original_registration_id) for kind in _SENDER_KINDS
+            ]
+            if None in found:
+                raise SimulationError(f"{self.name}: counters are missing: {found}")
+            self.counter_ids = found
         return 1
 
     def _publish(self) -> bool:

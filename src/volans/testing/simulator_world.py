@@ -13,13 +13,14 @@ from volans.driver.naming.resolve import DefaultResolver
 from volans.memory.clocks import ManualClock
 from volans.memory.error_log import ErrorLogReader
 from volans.testing.simulator_actors import ClientActor, PublisherActor, SubscriberActor
-from volans.testing.simulator_ledger import Ledger, SimulationError
+from volans.testing.simulator_ledger import Ledger, SimulationError, framed_length
 from volans.testing.simulator_plan import (
     CLIENT_LIVENESS_NS,
     CONNECTION_NS,
     DRIVER_TIMEOUT_MS,
     IMAGE_LIVENESS_NS,
     LINGER_NS,
+    MAX_MESSAGE_LENGTH,
     MS,
     TERM_LENGTH,
     UNBLOCK_NS,
@@ -39,7 +40,10 @@ EPOCH_AT_ZERO_MS = 1_700_000_000_000
 START_NS = 1_000 * MS
 SHORTEST_STEP_NS = 20 * US
 LONGEST_STEP_NS = 10 * MS
-NATIVE_ERROR_BUFFER_LENGTH = 4 << 20
+ERROR_BUFFER_LENGTH = 4 << 20
+FLOW_CONTROL_SAMPLE = 8  # steps
+# Padding takes no room, so it is sent when its header fits; it is shorter than what did not fit.
+MAX_PADDING = framed_length(MAX_MESSAGE_LENGTH, 1_376)
 
 
 class Hooks:
@@ -127,7 +131,7 @@ class World:
             term_buffer_length=TERM_LENGTH,
             ipc_term_buffer_length=TERM_LENGTH,
             counters_values_buffer_length=1 << 20,
-            error_buffer_length=NATIVE_ERROR_BUFFER_LENGTH,
+            error_buffer_length=ERROR_BUFFER_LENGTH,
             loss_report_length=1 << 16,
             timer_interval_ns=20 * MS,
             client_liveness_timeout_ns=CLIENT_LIVENESS_NS,
@@ -182,6 +186,8 @@ class World:
         first = self._random.randrange(len(actors))
         for turn in range(len(actors)):
             work += actors[turn - first].step(now_ns)
+        if self.step_count % FLOW_CONTROL_SAMPLE == 0:
+            self._check_flow_control()
         if self.failure is not None:
             raise self.failure
         if work:
@@ -277,6 +283,25 @@ class World:
             publisher.owner.number == client and publisher.ledger is cursor.ledger
             for publisher in self.publishers
         )
+
+    # --- invariants ------------------------------------------------------------
+
+    def _check_flow_control(self) -> None:
+        """No sender beyond what its receivers allowed, no limit beyond the window."""
+        for publisher in self.publishers:
+            if publisher.counter_ids is None or not publisher.is_live:
+                continue
+            counters = self.drivers[publisher.owner.driver].counters
+            position, limit, publisher_limit = map(counters.value, publisher.counter_ids)
+            if position > limit + MAX_PADDING:
+                raise SimulationError(
+                    f"{publisher.name}: sent up to {position}, the receiver allowed {limit}"
+                )
+            if publisher_limit > position + TERM_LENGTH // 2:
+                raise SimulationError(
+                    f"{publisher.name}: may publish up to {publisher_limit}, "
+                    f"sent are {position}, the window is {TERM_LENGTH // 2}"
+                )
 
     # --- bookkeeping ------------------------------------------------------------
 

@@ -1,0 +1,15 @@
+"""The second half of the seeds every test run simulates; two files share the machine's cores."""
+
+from __future__ import annotations
+
+import pytest
+
+from volans.testing.simulator import simulate
+
+BLOCK = 25
+
+
+@pytest.mark.parametrize("first", range(150, 300, BLOCK))
+def test_every_seed_of_a_block_holds(first):
+    for seed in range(first, first + BLOCK):
+        simulate(seed)
