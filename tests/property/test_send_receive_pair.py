@@ -13,7 +13,7 @@ from volans.testing.send_kit import PublicationKit, SenderKit
 
 SESSION, STREAM, TERM_ID, TERM_LENGTH = 11, 1001, 7, 65536
 STEP_NS = 50_000
-MAX_STEPS = 20_000
+MAX_STEPS = 400_000
 
 
 class Link:
