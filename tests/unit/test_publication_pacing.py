@@ -188,6 +188,19 @@ def test_life_ends_by_draining_and_lingering():
     assert kinds(sender) == []
 
 
+def test_life_waits_for_a_control_plane_that_does_not_listen():
+    sender, publication = connected()
+    publication.close_last_client(SECOND)
+    assert sender.fill_events() > 0
+    publication.time_event(2 * SECOND)
+    assert publication.state_name == "DRAINING"
+    while kinds(sender):
+        pass
+    publication.time_event(3 * SECOND)
+    assert publication.state_name == "LINGER"
+    assert kinds(sender) == [LINGER]
+
+
 def test_draining_without_receivers_gives_up_what_was_not_sent():
     sender = SenderKit()
     publication = PublicationKit(sender)

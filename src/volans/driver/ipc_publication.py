@@ -139,10 +139,14 @@ def is_drained(publication: pointer[IpcPublication], producer_position: int64_t)
 @cfunc
 @nogil
 @exceptval(check=False)
-def to_linger(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void:
+def to_linger(publication: pointer[IpcPublication], now_ns: int64_t) -> bint:
+    # A state changes only when the control plane is told; with a full ring the next time event
+    # tries.
+    if not stream_event(publication.shared, TO_CONTROL_IPC_LINGER, publication.registration_id):
+        return False
     publication.state = STREAM_LINGER
     publication.time_of_last_state_change_ns = now_ns
-    stream_event(publication.shared, TO_CONTROL_IPC_LINGER, publication.registration_id)
+    return True
 
 
 @cfunc
@@ -153,8 +157,8 @@ def revoke(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void
     store_release_i64(publication.publisher_limit, position)
     store_release_i64(address(publication.log.metadata.end_of_stream_position), position)
     store_release_i32(address(publication.log.metadata.is_connected), 0)
-    counter_add(publication.shared.system[SYSTEM_PUBLICATIONS_REVOKED], 1)
-    to_linger(publication, now_ns)
+    if to_linger(publication, now_ns):
+        counter_add(publication.shared.system[SYSTEM_PUBLICATIONS_REVOKED], 1)
 
 
 @cfunc
@@ -195,9 +199,12 @@ def ipc_on_time_event(
             to_linger(publication, now_ns)
         else:
             unblock(publication)
-    elif publication.state == STREAM_LINGER and publication.reference_count <= 0:
+    elif (
+        publication.state == STREAM_LINGER
+        and publication.reference_count <= 0
+        and stream_event(publication.shared, TO_CONTROL_IPC_DONE, publication.registration_id)
+    ):
         publication.state = STREAM_DONE
-        stream_event(publication.shared, TO_CONTROL_IPC_DONE, publication.registration_id)
 
 
 @cfunc

@@ -169,11 +169,17 @@ def are_spies_finished(publication: pointer[NetworkPublication], end_position: i
 @cfunc
 @nogil
 @exceptval(check=False)
-def to_linger(publication: pointer[NetworkPublication], now_ns: int64_t) -> cython.void:
+def to_linger(publication: pointer[NetworkPublication], now_ns: int64_t) -> bint:
+    # A state changes only when the control plane is told; with a full ring the next time event
+    # tries.
+    if not stream_event(
+        publication.shared, TO_CONTROL_PUBLICATION_LINGER, publication.registration_id
+    ):
+        return False
     publication.state = STREAM_LINGER
     publication.time_of_last_activity_ns = now_ns
     store_release_i32(address(publication.has_spies), 0)
-    stream_event(publication.shared, TO_CONTROL_PUBLICATION_LINGER, publication.registration_id)
+    return True
 
 
 @cfunc
@@ -192,8 +198,8 @@ def on_revoked(publication: pointer[NetworkPublication], now_ns: int64_t) -> cyt
     store_release_i64(address(publication.log.metadata.end_of_stream_position), position)
     publication_set_connected(publication, False)
     store_release_i32(address(publication.is_end_of_stream), 1)
-    counter_add(publication.shared.system[SYSTEM_PUBLICATIONS_REVOKED], 1)
-    to_linger(publication, now_ns)
+    if to_linger(publication, now_ns):
+        counter_add(publication.shared.system[SYSTEM_PUBLICATIONS_REVOKED], 1)
 
 
 @cfunc
@@ -239,9 +245,10 @@ def while_lingering(publication: pointer[NetworkPublication], now_ns: int64_t) -
     if (
         load_acquire_i32(address(publication.has_received_unicast_eos)) != 0
         or now_ns > publication.time_of_last_activity_ns + publication.linger_timeout_ns
+    ) and stream_event(
+        publication.shared, TO_CONTROL_PUBLICATION_DONE, publication.registration_id
     ):
         publication.state = STREAM_DONE
-        stream_event(publication.shared, TO_CONTROL_PUBLICATION_DONE, publication.registration_id)
 
 
 @cfunc

@@ -81,9 +81,11 @@ def to_control(
     msg_type_id: int32_t,
     message: cython.pointer[cython.const[cython.void]],
     length: int32_t,
-) -> cython.void:
-    if mpsc_ring_write(address(shared.to_control), msg_type_id, message, length) != RING_OK:
-        fetch_add_i64(shared.system[SYSTEM_CONDUCTOR_PROXY_FAILS], 1)
+) -> cython.bint:
+    if mpsc_ring_write(address(shared.to_control), msg_type_id, message, length) == RING_OK:
+        return True
+    fetch_add_i64(shared.system[SYSTEM_CONDUCTOR_PROXY_FAILS], 1)
+    return False
 
 
 @cfunc
@@ -91,10 +93,10 @@ def to_control(
 @exceptval(check=False)
 def stream_event(
     shared: pointer[DriverShared], msg_type_id: int32_t, registration_id: int64_t
-) -> cython.void:
+) -> cython.bint:
     event: StreamEvent
     event.registration_id = registration_id
-    to_control(shared, msg_type_id, address(event), sizeof(StreamEvent))
+    return to_control(shared, msg_type_id, address(event), sizeof(StreamEvent))
 
 
 @cfunc
@@ -195,7 +197,8 @@ class SharedState:
 
     def log_error(self, text: str, now_ms: int64_t) -> None:
         """Count and log an error of the control plane."""
-        encoded: bytes = text.encode()
+        # Texts of clients may hold any bytes (as surrogates); readers expect UTF-8.
+        encoded: bytes = text.encode("utf-8", "backslashreplace")
         fetch_add_i64(self.state.system[SYSTEM_ERRORS], 1)
         error_log_record(address(self.state.error_log), encoded, len(encoded), now_ms)
 

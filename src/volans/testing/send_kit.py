@@ -445,6 +445,14 @@ class SenderKit:
         """The sender let go of the endpoint."""
         return self.endpoint.sender_released != 0
 
+    def fill_events(self) -> int:
+        """Leave no room for another event; how many fillers there are."""
+        count: int32_t = 0
+        filler: int64_t = 0
+        while mpsc_ring_write(address(self.shared.to_control), 99, address(filler), 8) == RING_OK:
+            count += 1
+        return count
+
     def events(self) -> list:
         """Messages to the control plane since the last call: (msg_type_id, bytes)."""
         messages: list = []
