@@ -398,6 +398,31 @@ class CountersManager(CountersReader):
         store_release_i32(metadata_i32(view, counter_id, COUNTER_STATE_OFFSET), COUNTER_ALLOCATED)
         return counter_id
 
+    def require(self, count: int32_t) -> None:
+        """Make sure that the next `count` calls of `allocate` find a counter.
+
+        Raises CountersExhaustedError.
+        """
+        room: int32_t = self.view.max_counter_id - 1 - self.high_water_mark_id
+        if room >= count:
+            return
+        now_ms = self.epoch_clock_ms()
+        for deadline_ms, _counter_id in self.free_list:
+            if room >= count or now_ms < deadline_ms:
+                break
+            room += 1
+        if room < count:
+            raise self.exhausted()
+
+    def exhausted(self) -> CountersExhaustedError:
+        """The error that says how many there are."""
+        return CountersExhaustedError(
+            f"all {self.view.max_counter_id} counters are in use or were freed less than "
+            f"{self.free_to_reuse_timeout_ms} ms ago ({len(self.free_list)}): the counters "
+            f"values buffer is {self.view.max_counter_id * COUNTER_VALUE_LENGTH} bytes, "
+            "enlarge it (AERON_COUNTERS_VALUES_BUFFER_LENGTH)"
+        )
+
     @cfunc
     @exceptval(-1)
     def next_id(self) -> int32_t:
@@ -407,12 +432,7 @@ class CountersManager(CountersReader):
                 del self.free_list[0]
                 return counter_id
         if self.high_water_mark_id + 1 >= self.view.max_counter_id:
-            raise CountersExhaustedError(
-                f"all {self.view.max_counter_id} counters are in use or were freed less than "
-                f"{self.free_to_reuse_timeout_ms} ms ago ({len(self.free_list)}): the counters "
-                f"values buffer is {self.view.max_counter_id * COUNTER_VALUE_LENGTH} bytes, "
-                "enlarge it (AERON_COUNTERS_VALUES_BUFFER_LENGTH)"
-            )
+            raise self.exhausted()
         self.high_water_mark_id += 1
         return self.high_water_mark_id
 

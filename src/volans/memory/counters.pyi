@@ -39,6 +39,7 @@ class CountersManager(CountersReader):
         free_to_reuse_timeout_ms: int = 1000,
         epoch_clock_ms: Callable[[], int],
     ) -> Self: ...
+    def require(self, count: int) -> None: ...
     def allocate(
         self,
         type_id: int,

@@ -358,9 +358,10 @@ def next_message(
     """Step over the next record of the contiguous block; index of its payload, -1 at the end.
 
     Padding is stepped over. A length no producer of this ring can write (shorter than a
-    header, past the end) cannot be followed: the rest of the block is given up and counted.
+    header, past what was claimed) cannot be followed: what was claimed is given up and counted.
     """
     block_length: int32_t = ring.capacity - head_index
+    claimed: int64_t
     index: int32_t
     word: pointer[int32_t]
     record_length: int32_t
@@ -370,9 +371,12 @@ def next_message(
         record_length = load_acquire_i32(word)
         if record_length <= 0:
             return -1
+        # Who wrote the length (release) had moved the tail before.
+        claimed = load_acquire_i64(ring.tail_position) - load_relaxed_i64(ring.head_position)
         if (
             record_length < RING_RECORD_HEADER_LENGTH
             or record_length > block_length - bytes_read[0]
+            or record_length > claimed - bytes_read[0]
         ):
             ring.corrupt_record_count += 1
             bytes_read[0] = published_bytes(ring, head_index, bytes_read[0])

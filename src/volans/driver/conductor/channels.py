@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from volans.driver.conductor.parameters import SubscriptionParameters
     from volans.protocol.channel_uri import ChannelUri
 
+ENDPOINT_COUNTER_COUNT = 2
+
 
 class ChannelEndpoint:
     """Common to both directions: the counters and the number of users."""
@@ -45,6 +47,7 @@ class ChannelEndpoint:
         self.text = text
         self.user_count = 0
         counters = context.counters
+        counters.require(ENDPOINT_COUNTER_COUNT)
         self.id = context.next_correlation_id()
         self.status_counter_id = counters.allocate(
             self.status_type,

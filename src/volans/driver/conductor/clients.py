@@ -4,18 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from volans.driver.conductor.errors import CommandRefusedError
+from volans.protocol import commands as c
 from volans.protocol.counter_types import (
     CounterType,
     SystemCounter,
     client_heartbeat_key,
     client_heartbeat_label,
 )
+from volans.protocol.error_codes import ErrorCode
 from volans.protocol.events import ClientTimeout, CounterReady, UnavailableCounter
 
 if TYPE_CHECKING:
     from volans.driver.conductor.context import ConductorContext
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
+# Their correlation id becomes the registration id of what they add.
+ADDING_COMMANDS = (c.AddPublication, c.AddSubscription, c.AddCounter)
 
 
 class Owned(Protocol):
@@ -67,6 +72,17 @@ class Clients:
             client = self._clients[client_id] = DriverClient(client_id, counter_id)
             self._context.events.send(CounterReady(client_id, counter_id))
         return client
+
+    def check_id_is_new(self, command: c.Command) -> None:
+        """Two things of one registration id would replace each other, and one would never go."""
+        if isinstance(command, ADDING_COMMANDS) and any(
+            command.correlation_id in client.owned for client in self._clients.values()
+        ):
+            raise CommandRefusedError(
+                ErrorCode.GENERIC_ERROR,
+                f"registration id {command.correlation_id} is in use: take correlation ids from "
+                "the command buffer's correlation counter",
+            )
 
     def keep_alive(self, client_id: int) -> None:
         """CLIENT_KEEPALIVE: refreshes a known client, makes no new one."""

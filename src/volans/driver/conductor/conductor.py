@@ -74,6 +74,7 @@ class Conductor:
         self._publications = NetworkPublications(context, session_ids)
         self._subscriptions = NetworkSubscriptions(context)
         self._command_in_progress = False
+        self._corrupt_record_count = 0
         self._timer_deadline_ns: int | None = None
         self._last_consumer_position = NULL_VALUE
         self._consumer_moved_ns = 0
@@ -177,6 +178,7 @@ class Conductor:
                 self._refuse(command, error)
 
         try:
+            self._clients.check_id_is_new(command)
             handler = self._handlers.get(type(command))
             if handler is None:
                 raise not_supported(f"{type(command).__name__} is not supported by this driver")
@@ -293,6 +295,17 @@ class Conductor:
     def _on_timer(self) -> None:
         self._clients.check_liveness()
         self._check_for_blocked_command()
+        self._check_for_corrupt_records()
+
+    def _check_for_corrupt_records(self) -> None:
+        """Commands were lost by it: whoever misses an answer must be able to learn why."""
+        if self._context.commands.corrupt_record_count != self._corrupt_record_count:
+            self._corrupt_record_count = self._context.commands.corrupt_record_count
+            self._context.shared.log_error(
+                "corrupt record in the to-driver command buffer: a client wrote a length that no "
+                "record can have; the commands behind it were skipped",
+                self._context.now_ms,
+            )
 
     def _check_for_blocked_command(self) -> None:
         """A client that died while it wrote a command must not block the others (PROTOCOL.md

@@ -38,6 +38,7 @@ DATA_HEADER_LENGTH = 32
 MIN_TERM_LENGTH = 64 * 1024
 MAX_TERM_LENGTH = 1 << 30
 FRAME_ALIGNMENT = 32
+IMAGE_COUNTER_COUNT = 3
 
 
 class ImageStream:
@@ -115,9 +116,10 @@ class Images:
         refusal = _refusal(request, links)
         if refusal is not None or not links:
             if refusal is not None:
+                # Without the session: sources that take ever new ones must not fill the error log.
                 self._context.shared.log_error(
-                    f"image refused: {refusal}, session-id={request.session_id} "
-                    f"stream-id={request.stream_id} channel={endpoint.text}",
+                    f"image refused: {refusal}, stream-id={request.stream_id} "
+                    f"channel={endpoint.text}",
                     self._context.now_ms,
                 )
             self._context.run(self._give_up(endpoint, request))
@@ -160,7 +162,13 @@ class Images:
             self._make(registration_id, request, endpoint, still, log_file)
 
         def failed(error: BaseException) -> None:
-            context.shared.log_error(f"cannot make an image log: {error}", context.now_ms)
+            # Without the file's name, which is new each time: the source asks again and again.
+            reason = error.strerror if isinstance(error, OSError) else error
+            context.shared.log_error(
+                f"{type(error).__name__}: cannot make an image, stream-id={request.stream_id} "
+                f"channel={endpoint.text}: {reason}",
+                context.now_ms,
+            )
             context.run(self._give_up(endpoint, request))
             self._subscriptions.release_endpoint(endpoint)
 
@@ -184,6 +192,7 @@ class Images:
         context = self._context
         oldest = links[0]
         parameters = oldest.parameters
+        context.counters.require(IMAGE_COUNTER_COUNT)
         hwm_id, position_id, naks_id = (
             context.counters.allocate(
                 kind,

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from volans.protocol.commands import AddExclusivePublication, AddPublication, AddSubscription
 
 IPC_CHANNEL = "aeron:ipc"
+PUBLICATION_COUNTER_COUNT = 2
 CHANNEL_STATUS_NOT_ALLOCATED = -1
 
 
@@ -147,6 +148,7 @@ class IpcStreams:
         log_file: MappedFile,
     ) -> IpcStream:
         context = self._context
+        context.counters.require(PUBLICATION_COUNTER_COUNT)
         counter_ids = publication_position_counters(
             context, client_id, command, session_id, is_exclusive
         )

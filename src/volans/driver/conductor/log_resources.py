@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from volans.driver.conductor.storage import check_storage_for_sparse
 from volans.driver.raw_log import create_log_file, log_length
 from volans.protocol.counter_types import SystemCounter
 
@@ -23,10 +24,17 @@ def create_log(
     on_done: Callable[[MappedFile], None],
     on_error: Callable[[BaseException], None],
 ) -> None:
-    """Make and map a log file on the native-resource agent."""
+    """Make and map a log file on the native-resource agent.
+
+    What `on_done` raises goes to `on_error`, and the file goes again.
+    """
     config = context.config
 
     def job() -> MappedFile:
+        if config.perform_storage_checks and parameters.sparse:
+            check_storage_for_sparse(
+                path, log_length(parameters.term_length, parameters.page_size), context.directory
+            )
         return create_log_file(
             path,
             parameters,
@@ -36,7 +44,11 @@ def create_log(
 
     def done(log_file: MappedFile) -> None:
         context.shared.add_to_system_counter(SystemCounter.BYTES_CURRENTLY_MAPPED, len(log_file))
-        on_done(log_file)
+        try:
+            on_done(log_file)
+        except BaseException:
+            delete_log(context, log_file)
+            raise
 
     context.resources.submit(job, done, on_error)
 

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 IPC_CHANNEL = "aeron:ipc"
 NO_CHANNEL_STATUS = -1
 UNICAST_RETRANSMIT_SLOTS = 1
+PUBLICATION_COUNTER_COUNT = 6
 
 
 class NetworkStream:
@@ -232,6 +233,7 @@ class NetworkPublications:
         log_file: MappedFile,
     ) -> NetworkStream:
         context = self._context
+        context.counters.require(PUBLICATION_COUNTER_COUNT)
         position_id, limit_id = publication_position_counters(
             context, client_id, command, log.session_id, is_exclusive
         )

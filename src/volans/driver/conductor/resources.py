@@ -29,7 +29,9 @@ class ResourceJobs:
         self, wake: Callable[[], None] | None = None, thread_name: str = "native-resource-agent"
     ) -> None:
         self._wake = wake
-        self._outcomes: deque[tuple[Callable[[Any], None], Any]] = deque()
+        self._outcomes: deque[
+            tuple[Callable[[Any], None], Any, Callable[[BaseException], None] | None]
+        ] = deque()
         self._jobs: queue.SimpleQueue[
             tuple[Callable[[], Any], Callable[[Any], None], Callable[[BaseException], None]] | None
         ] = queue.SimpleQueue()
@@ -52,11 +54,19 @@ class ResourceJobs:
             self._jobs.put((job, on_done, on_error))
 
     def poll(self) -> int:
-        """Deliver outcomes; how many. Control plane only."""
+        """Deliver outcomes; how many. Control plane only.
+
+        What `on_done` raises goes to `on_error`: a command must not stay without an end.
+        """
         count = 0
         while self._outcomes:
-            deliver, outcome = self._outcomes.popleft()
-            deliver(outcome)
+            deliver, outcome, on_error = self._outcomes.popleft()
+            try:
+                deliver(outcome)
+            except Exception as error:
+                if on_error is None:
+                    raise
+                on_error(error)
             count += 1
         return count
 
@@ -83,6 +93,6 @@ class ResourceJobs:
         try:
             result = job()
         except Exception as error:  # whatever went wrong is the answer to the command
-            self._outcomes.append((on_error, error))
+            self._outcomes.append((on_error, error, None))
         else:
-            self._outcomes.append((on_done, result))
+            self._outcomes.append((on_done, result, on_error))

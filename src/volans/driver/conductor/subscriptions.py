@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
+from volans.memory.errors import CountersExhaustedError
 from volans.protocol.counter_types import (
     SUBSCRIBER_POSITION_NAME,
     CounterType,
@@ -61,8 +62,21 @@ class SubscriptionLink:
         return self.parameters.session_id is None or self.parameters.session_id == session_id
 
     def join(self, stream: Stream) -> None:
-        """Read `stream` from now on: allocate the position, join, tell the client."""
+        """Read `stream` from now on: allocate the position, join, tell the client.
+
+        When there is no counter left the stream is not read, and the error log says so: other
+        subscriptions and the publication are not to suffer.
+        """
         counters = self.context.counters
+        try:
+            counters.require(1)
+        except CountersExhaustedError as error:
+            self.context.shared.log_error(
+                f"{type(error).__name__}: no image for a subscription of "
+                f"stream-id={stream.stream_id} channel={self.channel}: {error}",
+                self.context.now_ms,
+            )
+            return
         counter_id = counters.allocate(
             CounterType.SUBSCRIBER_POSITION,
             stream_counter_key(

@@ -1,0 +1,40 @@
+"""Whether the file system can hold what the driver has promised.
+
+A sparse file takes its blocks when they are first written. Were each new file only compared with
+what is free now, several could be promised the same blocks, and who writes last would die of
+SIGBUS. So what the driver's own files have yet to take counts as taken.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from volans.memory.errors import StorageSpaceError
+
+BLOCK_BYTES = 512  # the unit of st_blocks
+
+
+def check_storage_for_sparse(path: Path, length_bytes: int, directory: Path) -> None:
+    """Raise StorageSpaceError when a new sparse file cannot be filled beside those there are."""
+    status = os.statvfs(directory)
+    available_bytes = status.f_bavail * status.f_frsize
+    if length_bytes <= available_bytes:
+        available_bytes = max(0, available_bytes - promised_bytes(directory))
+    if length_bytes > available_bytes:
+        raise StorageSpaceError.for_file(os.fspath(path), length_bytes, available_bytes)
+
+
+def promised_bytes(directory: Path) -> int:
+    """Bytes that the files of a driver's directory may still take."""
+    total = 0
+    for folder in (directory, directory / "publications", directory / "images"):
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    status = entry.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # deleted meanwhile
+                if entry.is_file(follow_symlinks=False):
+                    total += max(0, status.st_size - status.st_blocks * BLOCK_BYTES)
+    return total
