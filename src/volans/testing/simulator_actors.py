@@ -59,7 +59,8 @@ class ClientActor:
         if isinstance(error, SimulationError):
             self.world.fail(error)
             return
-        self.world.trace(f"{self.name} error {type(error).__name__}: {error}")
+        text = str(error).replace(str(self.world.directory), "")  # another one in every run
+        self.world.trace(f"{self.name} error {type(error).__name__}: {text}")
         self.errors.append(error)
         if not self.world.is_excused(self.driver, self.number):
             self.world.fail(SimulationError(f"{self.name}: {type(error).__name__}: {error}"))
@@ -222,6 +223,7 @@ class PublisherActor:
             if not claim:
                 return
             self.owner.held.append(claim)
+            assert self.ledger is not None
             self.ledger.abort_count += 1  # by the driver
             self.world.note_death(self.owner.number)
             self.owner.die()

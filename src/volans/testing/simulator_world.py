@@ -80,6 +80,7 @@ class World:
         self, plan: Plan, directory: Path, hooks: Hooks | None = None, keep_trace: bool = False
     ) -> None:
         self.plan = plan
+        self.directory = directory
         self.hooks = hooks or Hooks()
         self.clock = ManualClock(START_NS, EPOCH_AT_ZERO_MS)
         self.start_ns = START_NS
