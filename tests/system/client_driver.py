@@ -108,6 +108,18 @@ def await_that(condition: Callable[[], Any], timeout_s: float = 20.0) -> Any:
         time.sleep(0.001)
 
 
+def poll_until(
+    poll: Callable[..., int], handler: Callable[..., Any], condition: Callable[[], Any]
+) -> None:
+    """Poll until the condition is true, in bounded time."""
+
+    def step() -> Any:
+        poll(handler)
+        return condition()
+
+    await_that(step, 60.0)
+
+
 def collect(subscription: volans.Subscription, count: int) -> list[bytes]:
     """Poll until so many messages are there."""
     got: list[bytes] = []

@@ -12,6 +12,7 @@ from client_driver import (
     connected_pair,
     driver,
     errors,
+    poll_until,
     stream_id,
     udp_channel,
 )
@@ -76,7 +77,7 @@ def test_reused_objects_are_new_when_kept(client, stream_id):
         if header.position == 3 * 64:
             kept.append(header)
 
-    await_that(lambda: subscription.poll(handler) or len(seen) == 6)
+    poll_until(subscription.poll, handler, lambda: len(seen) == 6)
     assert seen[0] == seen[1] == seen[2]
     assert seen[3] == seen[4] == seen[5]
     assert seen[2][1] != seen[3][1]
@@ -88,8 +89,8 @@ def test_views_outlive_everything(client, stream_id):
     publication.publish(b"small")
     publication.publish(BIG)
     views = []
-    await_that(lambda: subscription.poll(lambda b, _h: views.append(memoryview(b))) or len(views))
-    await_that(lambda: subscription.poll(lambda b, _h: views.append(memoryview(b))) or views[1:])
+    poll_until(subscription.poll, lambda b, _h: views.append(memoryview(b)), lambda: len(views))
+    poll_until(subscription.poll, lambda b, _h: views.append(memoryview(b)), lambda: views[1:])
     publication.publish(BIG[::-1])
     assert collect(subscription, 1) == [BIG[::-1]]
     publication.close()
@@ -111,17 +112,15 @@ def test_messages_are_assembled_unless_fragments_are_wanted(client, stream_id, u
     publication.publish(BIG, reserved_value=5)
     publication.publish(b"z", reserved_value=6)
     got, pieces = [], []
-    await_that(
-        lambda: (
-            whole.poll(lambda b, h: got.append((bytes(b), h.flags, h.reserved_value, h.position)))
-            or len(got) == 3
-        )
+    poll_until(
+        whole.poll,
+        lambda b, h: got.append((bytes(b), h.flags, h.reserved_value, h.position)),
+        lambda: len(got) == 3,
     )
-    await_that(
-        lambda: (
-            raw.poll(lambda b, h: pieces.append((bytes(b), h.flags, h.position)))
-            or (pieces and pieces[-1][0] == b"z")
-        )
+    poll_until(
+        raw.poll,
+        lambda b, h: pieces.append((bytes(b), h.flags, h.position)),
+        lambda: pieces and pieces[-1][0] == b"z",
     )
     assert [message for message, *_ in got] == [b"a", BIG, b"z"]
     assert [flags for _, flags, *_ in got] == [0xC0] * 3
@@ -145,7 +144,7 @@ def test_a_failing_handler_loses_nothing_but_its_message(client, stream_id):
 
     with pytest.raises(KeyError):
         await_that(lambda: subscription.poll(handler) and False)
-    await_that(lambda: subscription.poll(handler) or len(seen) == 5)
+    poll_until(subscription.poll, handler, lambda: len(seen) == 5)
     assert seen == [0, 1, 2, 3, 4]
 
 
@@ -215,7 +214,7 @@ def test_an_aborted_message_stays_readable_through_its_view(client, stream_id):
         views.append(memoryview(buffer))
         return ABORT if len(views) < 3 else CONTINUE
 
-    await_that(lambda: subscription.controlled_poll(handler) or len(views) == 3)
+    poll_until(subscription.controlled_poll, handler, lambda: len(views) == 3)
     assert [bytes(view) for view in views] == [BIG] * 3
 
 
@@ -227,7 +226,7 @@ def test_bounded_poll_stops_in_front_of_the_limit(client, stream_id):
     seen = []
     take = lambda buffer, _header: seen.append(buffer[0])  # noqa: E731
     assert image.bounded_poll(take, 0) == 0
-    await_that(lambda: image.bounded_poll(take, 128) or len(seen) == 2)
+    poll_until(lambda h: image.bounded_poll(h, 128), take, lambda: len(seen) == 2)
     assert image.bounded_poll(take, 128) == 0
     assert image.bounded_controlled_poll(take, 192) == 1
     assert image.position == 192
@@ -398,7 +397,7 @@ def test_images_of_many_publishers_take_turns(client, stream_id):
         assert subscription.poll(handler, 1) == 1
         first.append(set(seen))
     assert len(first[-1]) == 3
-    await_that(lambda: subscription.poll(handler) or sum(map(len, seen.values())) == 60)
+    poll_until(subscription.poll, handler, lambda: sum(map(len, seen.values())) == 60)
     assert list(seen.values()) == [list(range(20))] * 3
     for publication in publications:
         image = subscription.image_by_session_id(publication.session_id)
