@@ -90,7 +90,7 @@ def test_waits_end_by_the_clock_they_are_given():
     assert slept == sorted(slept)
     assert slept[-1] == 0.001
     worked = iter([1, 1, 0])
-    busy = Waiter(None, lambda: 0, slept.clear, lambda: next(worked))
+    busy = Waiter(None, lambda: 0, slept.append, lambda: next(worked))
     assert busy.idle()
     assert busy.idle()
     assert busy.idle()

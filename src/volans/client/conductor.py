@@ -94,6 +94,11 @@ class Conductor:
                 self.do_work(self.options.nano_clock())
             except Exception as error:
                 self.handle_error(error)
+        # The link's thread writes to the descriptor: it goes first.
+        if self.link.stop():
+            with self.lock:
+                descriptor, self._notify_descriptor = self._notify_descriptor, -1
+            os.close(descriptor)
 
     def _next_timeout_ms(self) -> int | None:
         with self.lock:
@@ -105,22 +110,17 @@ class Conductor:
         return max(1, (min(deadlines) - self.options.nano_clock()) // 1_000_000 + 1)
 
     def wake(self) -> None:
-        """Let the conductor's thread look at its deadlines again."""
-        if self._notify_descriptor >= 0:
-            os.eventfd_write(self._notify_descriptor, 1)
+        """Let the conductor's thread look at its deadlines, or at its end."""
+        with self.lock:
+            if self._notify_descriptor >= 0:
+                os.eventfd_write(self._notify_descriptor, 1)
 
     def stop(self, timeout_s: float) -> None:
         """End both threads, in bounded time."""
-        stopped = self.link.stop(timeout_s)
         self.wake()
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join(timeout_s)
-            stopped = stopped and not thread.is_alive()
-            if stopped:
-                self._thread = None
-                os.close(self._notify_descriptor)
-                self._notify_descriptor = -1
 
     # --- duty cycle ----------------------------------------------------------------------
 
@@ -154,14 +154,16 @@ class Conductor:
 
     def _make_calls(self) -> int:
         count = 0
-        while self.calls:
-            function, arguments = self.calls.popleft()
+        while True:
+            try:
+                function, arguments = self.calls.popleft()
+            except IndexError:
+                return count
             count += 1
             try:
                 function(*arguments)
             except Exception as error:
                 self.handle_error(error)
-        return count
 
     def call_later(self, function: Callable[..., object] | None, *arguments: Any) -> None:
         """Call a handler of the application once the lock is free."""

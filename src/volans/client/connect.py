@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import warnings
 import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -361,6 +362,7 @@ class Client:
     def __del__(self) -> None:
         # Nobody can use it any more, so its threads and what it holds at the driver must go.
         if not getattr(self, "_closed", True):
+            warnings.warn(f"{self!r} was dropped open: close it", ResourceWarning, 2, self)
             self.close()
 
     def __repr__(self) -> str:

@@ -1,4 +1,5 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
+from volans.client.base_image cimport BaseImage
 from volans.client.assembler cimport Assembler, MessageMemory
 from volans.client.batch cimport Batch
 from volans.client.buffer cimport Buffer
@@ -10,23 +11,14 @@ from volans.protocol.layout cimport DataHeader
 
 # Polls one image without Python: raw fragments. The caller keeps the Image object alive and polls from one thread at a time.
 cdef int32_t image_poll(ImageState *image, fragment_fn handler, void *clientd, int32_t fragment_limit) noexcept nogil
-cdef int64_t image_position(ImageState *image) noexcept nogil
 
-cdef class Image:
-    cdef ImageState state
-    cdef LogFile log_file           # None once the mapping was given up
-    cdef object conductor
-    cdef object counters_owner      # keeps the position counter mapped
-    cdef object _subscription
+cdef class Image(BaseImage):
     cdef Assembler assembler
     cdef Buffer buffer              # reused for every message unless someone keeps it
     cdef Header header
     cdef bint in_poll
     cdef bint release_pending
     cdef int64_t batch_generation   # a batch is valid while its number is this
-    cdef readonly int64_t correlation_id
-    cdef readonly int32_t subscriber_position_id
-    cdef readonly str source_identity
     cdef int32_t poll_messages(self, object handler, int32_t limit, int64_t limit_position, bint fragments) except -1
     cdef int32_t poll_controlled(self, object handler, int32_t limit, int64_t limit_position, bint fragments) except -1
     cdef Batch poll_batch_of(self, int64_t limit, bint fragments)

@@ -446,12 +446,18 @@ class DriverLink:
         if thread.is_alive():
             return False
         self.thread = None
-        os.close(self.state.wake_descriptor)
+        # Two threads may come here (the conductor's and the closing one): one closes it.
+        descriptor: cython.int = self.state.wake_descriptor
         self.state.wake_descriptor = -1
+        if descriptor >= 0:
+            os.close(descriptor)
         return True
 
     def abandon(self) -> None:
         """In a forked child: the threads are the parent's; nothing to end, nothing to tell."""
+        for descriptor in (self.state.notify_descriptor, self.state.wake_descriptor):
+            if descriptor >= 0:
+                os.close(descriptor)
         self.state.notify_descriptor = -1
         self.state.wake_descriptor = -1
         self.thread = None

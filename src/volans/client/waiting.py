@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 
 _YIELD_COUNT = 20
@@ -37,7 +36,7 @@ class Waiter:
             return True
         if self._yields < _YIELD_COUNT:
             self._yields += 1
-            os.sched_yield()
+            self._sleep(0.0)
         else:
             self._sleep(self._sleep_s)
             self._sleep_s = min(self._sleep_s * 2, _LONGEST_SLEEP_S)
