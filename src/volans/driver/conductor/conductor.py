@@ -293,7 +293,9 @@ class Conductor:
     # ---------------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
-        self._clients.check_liveness()
+        # What a command under way adds must find its client, to go with it later.
+        if not self._command_in_progress:
+            self._clients.check_liveness()
         self._check_for_blocked_command()
         self._check_for_corrupt_records()
 

@@ -65,6 +65,7 @@ class NetworkSubscriptions:
         self._context = context
         self._endpoints: dict[str, ReceiveEndpoint] = {}  # by canonical form
         self._links: dict[int, NetworkSubscriptionLink] = {}  # by registration id, oldest first
+        self._closing: list[str] = []  # addresses of sockets the receiver still has to let go of
         self._next_receiver_id = context.receiver_id_base
         self.images = Images(context, self)
 
@@ -75,10 +76,27 @@ class NetworkSubscriptions:
         parameters = SubscriptionParameters.of(uri, self._context.config)
 
         def resolved(channel: UdpChannel) -> None:
-            self._add_on_channel(client, command, parameters, channel)
-            when_done(None)
+            self._context.run(self._add_when_free(client, command, parameters, channel, when_done))
 
         resolve_channel(self._context, uri, resolved, when_done)
+
+    def _add_when_free(
+        self,
+        client: DriverClient,
+        command: AddSubscription,
+        parameters: SubscriptionParameters,
+        channel: UdpChannel,
+        when_done: WhenDone,
+    ) -> Iterator[None]:
+        """Task: subscribe once no socket that is being closed holds the address any more."""
+        while str(channel.remote_data) in self._closing:
+            yield
+        try:
+            self._add_on_channel(client, command, parameters, channel)
+        except Exception as error:  # becomes the answer to the command
+            when_done(error)
+        else:
+            when_done(None)
 
     def _add_on_channel(
         self,
@@ -139,7 +157,13 @@ class NetworkSubscriptions:
         endpoint.user_count -= 1
         if endpoint.user_count == 0:
             self._endpoints.pop(endpoint.channel.canonical_form, None)
-            self._context.run(endpoint.close())
+            self._context.run(self._close_endpoint(endpoint))
+
+    def _close_endpoint(self, endpoint: ReceiveEndpoint) -> Iterator[None]:
+        address = str(endpoint.channel.remote_data)
+        self._closing.append(address)
+        yield from endpoint.close()
+        self._closing.remove(address)
 
     def close(self) -> None:
         """The driver ends and its agents have stopped: close sockets, unmap logs."""
