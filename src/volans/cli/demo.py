@@ -94,7 +94,7 @@ def told(title: str, row: dict[str, Any]) -> str:
         return f"{shown['messages_per_second']:,} messages/s"
     if title == STEPS[1][0]:
         return f"p50 {shown['p50']}, p99 {shown['p99']}, p99.9 {shown['p99_9']}"
-    return str(shown["file"])
+    return f"{row['file_name']}, {shown['file']}"
 
 
 def display_row(row: dict[str, Any]) -> dict[str, Any]:
@@ -108,8 +108,8 @@ def display_row(row: dict[str, Any]) -> dict[str, Any]:
             shown[name] = f"{row[f'{name}_ns'] / 1e3:,.1f} µs"
     if "file_bytes" in row:
         shown["file"] = (
-            f"{row['file_name']}, {format_bytes(row['file_bytes'])} in "
-            f"{row['file_seconds']:.1f} s, sha256 {row['file_sha256'][:12]}… equal"
+            f"{format_bytes(row['file_bytes'])}, "
+            f"sha256 {row['file_sha256'][:8]}… equal at both ends"
         )
     return shown
 

@@ -13,7 +13,7 @@ import typer
 from volans.cli.failures import CommandFailedError, one_line
 from volans.cli.options import resolve_directory
 from volans.cli.output import note
-from volans.errors import DriverNotRunningError
+from volans.errors import DriverNotRunningError, DriverTimeoutError
 
 if TYPE_CHECKING:
     from volans.agents import IdleStrategy
@@ -37,13 +37,18 @@ def connect(directory: str | None, timeout_s: float, name: str) -> Client:
     """
     from volans.client.connect import connect as connect_client
 
+    def tell(error: BaseException) -> None:
+        # The end of the driver is told by the call that it makes fail.
+        if not isinstance(error, DriverTimeoutError):
+            note(f"volans {name}: {one_line(error)}")
+
     path = resolve_directory(directory)
     _await_driver(path, timeout_s)
     return connect_client(
         path,
         driver_timeout=_DRIVER_TIMEOUT_S,
         client_name=f"volans-{name}",
-        error_handler=lambda error: note(f"volans {name}: {one_line(error)}"),
+        error_handler=tell,
     )
 
 
