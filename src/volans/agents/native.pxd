@@ -25,6 +25,8 @@ cdef class NativeAgentRunner:
     cdef int32_t finished           # 1 when the loop has left
     cdef int32_t result             # the negative number that ended the loop, else 0
     cdef object thread
+    cdef readonly str role_name
+    cdef object on_start            # called on the thread before the first cycle, or None
     cdef int64_t *max_cycle_time_ns         # may be NULL
     cdef int64_t *cycle_threshold_exceeded  # may be NULL
     cdef int64_t cycle_threshold_ns

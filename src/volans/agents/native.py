@@ -110,19 +110,31 @@ class NativeAgentRunner:
 
     Each cycle reads the clocks once, calls the agent, then idles. The loop ends at `close`
     or when the agent returns a negative number. One runner starts once.
+
+    The thread is named `thread_name` (the agent's role unless given) and calls `on_start` before
+    its first cycle: the place to bind it to a core.
     """
 
-    def __init__(self, agent: NativeAgent, idle_strategy: IdleStrategy):
+    def __init__(
+        self,
+        agent: NativeAgent,
+        idle_strategy: IdleStrategy,
+        *,
+        thread_name: str | None = None,
+        on_start: object = None,
+    ):
         if agent is None or idle_strategy is None:
             raise TypeError("a runner needs a NativeAgent and an IdleStrategy, not None")
         if agent.work is cython.NULL:
             raise ValueError(f"agent {agent.role_name!r} has no work function: set it first")
         self.agent = agent
         self.idle_strategy = idle_strategy
+        self.role_name = thread_name if thread_name is not None else agent.role_name
+        self.on_start = on_start
         self.running = 1
 
     def start(self) -> None:
-        """Start the thread, named after the agent's role.
+        """Start the thread.
 
         Raises RuntimeError when the runner was started or closed before.
         """
@@ -130,10 +142,10 @@ class NativeAgentRunner:
             raise RuntimeError("the runner has no agent: call its constructor")
         if self.thread is not None or load_acquire_i32(address(self.running)) == 0:
             raise RuntimeError(
-                f"runner of {self.agent.role_name!r} was started or closed before: make a new one"
+                f"runner of {self.role_name!r} was started or closed before: make a new one"
             )
         # A daemon, because only then the exit handler gets its turn to end the loop.
-        self.thread = threading.Thread(target=self._run, name=self.agent.role_name, daemon=True)
+        self.thread = threading.Thread(target=self._run, name=self.role_name, daemon=True)
         atexit.register(self.close)
         try:
             self.thread.start()
@@ -146,8 +158,10 @@ class NativeAgentRunner:
         work: do_work_fn = self.agent.work
         state: p_void = self.agent.state
         idle: pointer[IdleState] = address(self.idle_strategy.state)
-        name: bytes = self.agent.role_name.encode("utf-8", "replace")
+        name: bytes = self.role_name.encode("utf-8", "replace")
         thread_set_name(name)
+        if self.on_start is not None:
+            self.on_start()
         now_ns: int64_t
         last_ns: int64_t
         done: int32_t
@@ -188,7 +202,7 @@ class NativeAgentRunner:
             return
         thread.join(timeout_s)
         if thread.is_alive():
-            raise AgentCloseTimeoutError(self.agent.role_name, timeout_s)
+            raise AgentCloseTimeoutError(self.role_name, timeout_s)
         atexit.unregister(self.close)
 
     @property
@@ -202,11 +216,6 @@ class NativeAgentRunner:
         if load_acquire_i32(address(self.finished)) == 0:
             return 0
         return self.result
-
-    @property
-    def role_name(self) -> str:
-        """The agent's role and the thread's name."""
-        return self.agent.role_name
 
     def __enter__(self) -> NativeAgentRunner:
         self.start()

@@ -1,4 +1,4 @@
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from volans.agents.idle import IdleStrategy
 
@@ -10,7 +10,14 @@ class NativeComposite(NativeAgent):
     def __init__(self, agents: Iterable[NativeAgent], role_name: str | None = None) -> None: ...
 
 class NativeAgentRunner:
-    def __init__(self, agent: NativeAgent, idle_strategy: IdleStrategy) -> None: ...
+    def __init__(
+        self,
+        agent: NativeAgent,
+        idle_strategy: IdleStrategy,
+        *,
+        thread_name: str | None = None,
+        on_start: Callable[[], object] | None = None,
+    ) -> None: ...
     def start(self) -> None: ...
     def close(self, timeout_s: float = 5.0) -> None: ...
     @property

@@ -23,9 +23,15 @@ from volans.agents import (
 from volans.driver.conductor.conductor import Conductor
 from volans.driver.conductor.context import ConductorContext
 from volans.driver.conductor.events import ClientEvents
+from volans.driver.conductor.parameters import (
+    CONGESTION_CONTROLS,
+    FLOW_CONTROLS,
+    strategy_name,
+)
 from volans.driver.conductor.resources import ResourceJobs
 from volans.driver.conductor.system_counters import allocate_system_counters
 from volans.driver.config import DriverConfig
+from volans.driver.config_table import BY_NAME
 from volans.driver.control_agent import ControlAgent
 from volans.driver.directory import prepare_directory, remove_directory
 from volans.driver.engines import make_engines
@@ -34,6 +40,8 @@ from volans.driver.pacer import Pacer
 from volans.driver.receiver import Receiver
 from volans.driver.sender import Sender
 from volans.driver.shared import SharedState
+from volans.driver.threads import name_this_thread, pin_to_core, thread_name
+from volans.errors import ConfigError
 from volans.memory import (
     AtomicCounter,
     BroadcastTransmitter,
@@ -103,6 +111,7 @@ class MediaDriver:
         random_seed: int | None = None,
         on_terminate: Callable[[], None] | None = None,
     ) -> None:
+        _check_strategies(config)
         self.config = config
         self._clock_ns = clock_ns
         self._clock_ms = clock_ms
@@ -124,6 +133,7 @@ class MediaDriver:
             _agent_settings(config),
             seed,
         )
+        self._count_mapped_bytes()
         self._engines = engines if engines is not None else make_engines(config)
         sender_engine, receiver_engine = self._engines
         self._sender = Sender(self._shared, sender_engine)
@@ -132,8 +142,14 @@ class MediaDriver:
         self._pacer.heartbeat_into(memoryview(self._cnc.mapped), self._cnc.layout.heartbeat_offset)
         is_threaded = config.threading_mode != "INVOKER"
         has_resource_thread = config.threading_mode in ("DEDICATED", "SHARED_NETWORK")
-        self._resources = ResourceJobs(self._wake_control if has_resource_thread else None)
+        self._resources = ResourceJobs(
+            self._wake_control if has_resource_thread else None,
+            thread_name(config, "native_resource_agent"),
+            self._start_resource_thread,
+        )
         self._commands = ManyToOneRingBuffer(self._cnc.to_driver_buffer)
+        # Id 0 is what an owner id says when there is no owner: no client may get it.
+        self._commands.next_correlation_id()
         context = ConductorContext(
             config=config,
             directory=self.directory,
@@ -230,21 +246,26 @@ class MediaDriver:
         elif mode == "SHARED_NETWORK":
             groups = [
                 (pacer, "conductor", "conductor"),
-                (NativeComposite([sender, receiver], "sender-receiver"), "shared_network", ""),
+                (NativeComposite([sender, receiver]), "shared_network", ""),
             ]
         else:
-            together = NativeComposite([pacer, sender, receiver], "conductor-sender-receiver")
-            groups = [(together, "shared", "conductor")]
-        for agent, idle_name, cycle in groups:
-            self._run(agent, self._idle_strategy(idle_name), cycle)
+            groups = [(NativeComposite([pacer, sender, receiver]), "shared", "conductor")]
+        for agent, role, cycle in groups:
+            self._run(agent, role, self._idle_strategy(role), cycle)
         self._run(
             self._control.native_agent(),
+            "control",
             BackoffIdleStrategy(max_park_ns=CONTROL_IDLE_MAX_PARK_NS),
             "",
         )
 
-    def _run(self, agent: NativeAgent, idle_strategy: IdleStrategy, cycle: str) -> None:
-        runner = NativeAgentRunner(agent, idle_strategy)
+    def _run(self, agent: NativeAgent, role: str, idle_strategy: IdleStrategy, cycle: str) -> None:
+        runner = NativeAgentRunner(
+            agent,
+            idle_strategy,
+            thread_name=thread_name(self.config, role),
+            on_start=pin_to_core(self.config, role, self._log_error),
+        )
         if cycle:
             self._shared.measure_cycles(
                 runner, cycle, getattr(self.config, f"{cycle}_cycle_threshold_ns")
@@ -261,12 +282,22 @@ class MediaDriver:
             AtomicCounter(self._counters, SystemCounter.CONTROLLABLE_IDLE_STRATEGY),
         )
 
+    def _start_resource_thread(self) -> None:
+        role = "native_resource_agent"
+        name_this_thread(thread_name(self.config, role))
+        pin = pin_to_core(self.config, role, self._log_error)
+        if pin is not None:
+            pin()
+
+    def _log_error(self, text: str) -> None:
+        self._shared.log_error(text, self._clock_ms())
+
     def _wake_control(self) -> None:
         self._control.wake()
 
     def _terminate(self, token: bytes) -> None:
         """TERMINATE_DRIVER came: obey when the validator allows it."""
-        if self.config.termination_validator == "deny":
+        if not self.config.termination_validator.endswith("allow"):
             return
         self.termination_requested = True
         if self._on_terminate is not None:
@@ -297,6 +328,10 @@ class MediaDriver:
             free_to_reuse_timeout_ms=config.counter_free_to_reuse_ns // NANOSECONDS_PER_MILLISECOND,
             epoch_clock_ms=self._clock_ms,
         )
+
+    def _count_mapped_bytes(self) -> None:
+        for mapped in (self._cnc.mapped, self._loss_report):
+            self._shared.add_to_system_counter(SystemCounter.BYTES_CURRENTLY_MAPPED, len(mapped))
 
     # --- the end
     # ----------------------------------------------------------------------------------------
@@ -344,6 +379,17 @@ def _close_at_exit() -> None:
         driver.close()
 
 
+def _check_strategies(config: DriverConfig) -> None:
+    for setting, known in (
+        ("unicast_flow_control", FLOW_CONTROLS),
+        ("multicast_flow_control", FLOW_CONTROLS),
+        ("congestion_control", CONGESTION_CONTROLS),
+    ):
+        value = getattr(config, setting)
+        if strategy_name(value) not in known:
+            raise ConfigError(BY_NAME[setting].variable, value, f"one of {', '.join(known)}")
+
+
 def _agent_settings(config: DriverConfig) -> dict[str, int]:
     return {
         "timer_interval_ns": config.timer_interval_ns,
@@ -364,6 +410,9 @@ def _agent_settings(config: DriverConfig) -> dict[str, int]:
         "initial_window_length": config.initial_window_length,
         "stream_session_limit": config.stream_session_limit,
         "flow_control_receiver_timeout_ns": config.flow_control_receiver_timeout_ns,
+        "cubic_initial_rtt_ns": config.cubic_initial_rtt_ns,
+        "cubic_measure_rtt": config.cubic_measure_rtt,
+        "cubic_tcp_mode": config.cubic_tcp_mode,
     }
 
 

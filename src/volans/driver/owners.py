@@ -429,7 +429,6 @@ class NetworkPublicationOwner:
         # Long ago, so that the first duty cycle sends a SETUP.
         state.time_of_last_setup_ns = now_ns - 10_000_000_000
         state.time_of_last_data_or_heartbeat_ns = now_ns - 10_000_000_000
-        state.track_sender_limits = True
         state.sender_index = -1
         store_release_i64(state.publisher_position, position)
         store_release_i64(state.publisher_limit, position)
@@ -582,6 +581,17 @@ class PublicationImageOwner:
     @property
     def state_name(self) -> str:
         return STATE_NAMES[self.state.state]
+
+    def reject(self, reason: bytes) -> None:
+        """Take no more of the stream and tell the sender why; the first reason stays."""
+        text: cython.p_const_char = reason
+        if self.rejection_text is not None:
+            return
+        self.rejection_text = reason
+        # The receiver reads it with acquire.
+        store_release_i64(
+            cast(pointer[int64_t], address(self.state.rejection_reason)), cast(int64_t, text)
+        )
 
     @property
     def accepts_subscribers(self) -> bool:

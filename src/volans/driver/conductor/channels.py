@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from volans.driver.conductor.parameters import SubscriptionParameters
     from volans.protocol.channel_uri import ChannelUri
 
+SHARED_BY_CLIENTS = 0  # owner id of what outlives the client that opened it
+
 ENDPOINT_COUNTER_COUNT = 2
 
 
@@ -40,7 +42,7 @@ class ChannelEndpoint:
     sockaddr_name: str
 
     def __init__(
-        self, context: ConductorContext, channel: UdpChannel, text: str, client_id: int
+        self, context: ConductorContext, channel: UdpChannel, text: str, registration_id: int
     ) -> None:
         self._context = context
         self.channel = channel
@@ -48,27 +50,28 @@ class ChannelEndpoint:
         self.user_count = 0
         counters = context.counters
         counters.require(ENDPOINT_COUNTER_COUNT)
-        self.id = context.next_correlation_id()
+        self.id = registration_id  # of the command that opened it
         self.status_counter_id = counters.allocate(
             self.status_type,
             channel_status_key(text),
             channel_status_label(self.status_name, text),
             registration_id=self.id,
-            owner_id=client_id,
+            owner_id=SHARED_BY_CLIENTS,
         )
         counters.set_value(self.status_counter_id, ChannelStatus.INITIALIZING)
         self.sockaddr_counter_id = -1
 
-    def bound(self, local_address: bytes, client_id: int) -> None:
+    def bound(self, local_address: bytes) -> None:
         """The socket is there: tell its address and that it is active."""
         counters = self._context.counters
         address = str(SocketAddress.from_sockaddr(local_address))
+        counters.append_to_label(self.status_counter_id, f" {address}")
         self.sockaddr_counter_id = counters.allocate(
             CounterType.LOCAL_SOCKADDR,
             local_sockaddr_key(self.status_counter_id, address),
             local_sockaddr_label(self.sockaddr_name, self.status_counter_id, address),
             registration_id=self.id,
-            owner_id=client_id,
+            owner_id=SHARED_BY_CLIENTS,
         )
         counters.set_value(self.sockaddr_counter_id, ChannelStatus.ACTIVE)
         counters.set_value(self.status_counter_id, ChannelStatus.ACTIVE)
@@ -87,9 +90,9 @@ class SendEndpoint(ChannelEndpoint):
     sockaddr_name = SEND_LOCAL_SOCKADDR_NAME
 
     def __init__(
-        self, context: ConductorContext, channel: UdpChannel, text: str, client_id: int
+        self, context: ConductorContext, channel: UdpChannel, text: str, registration_id: int
     ) -> None:
-        super().__init__(context, channel, text, client_id)
+        super().__init__(context, channel, text, registration_id)
         config = context.config
         is_connected = config.connect_enabled and not channel.is_multicast
         try:
@@ -113,7 +116,7 @@ class SendEndpoint(ChannelEndpoint):
         except OSError as error:
             self.free_counters()
             raise cannot_bind(error, text, channel.local_control) from None
-        self.bound(self.owner.local_address, client_id)
+        self.bound(self.owner.local_address)
 
     def close(self) -> Iterator[None]:
         """Task: let the sender go of it, close the socket."""
@@ -139,11 +142,11 @@ class ReceiveEndpoint(ChannelEndpoint):
         context: ConductorContext,
         channel: UdpChannel,
         text: str,
-        client_id: int,
+        registration_id: int,
         receiver_id: int,
         parameters: SubscriptionParameters,
     ) -> None:
-        super().__init__(context, channel, text, client_id)
+        super().__init__(context, channel, text, registration_id)
         self.interests: dict[tuple[int, int | None], int] = {}  # (stream, session or all) → users
         config = context.config
         # Where SM and NAK go; without either, to the source of the packets.
@@ -180,7 +183,7 @@ class ReceiveEndpoint(ChannelEndpoint):
         except OSError as error:
             self.free_counters()
             raise cannot_bind(error, text, channel.remote_data) from None
-        self.bound(self.owner.local_address, client_id)
+        self.bound(self.owner.local_address)
 
     def add_interest(self, stream_id: int, session_id: int | None) -> Iterator[None]:
         """Task: one more subscription of a stream (one session, or all)."""

@@ -24,6 +24,7 @@ from volans.driver.conductor.ipc_streams import IpcStreams
 from volans.driver.conductor.network_publications import NetworkPublications
 from volans.driver.conductor.network_subscriptions import NetworkSubscriptions
 from volans.driver.conductor.publication_links import PublicationLink
+from volans.driver.conductor.rejections import publication_error_event, reject_image
 from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.subscriptions import SubscriptionLink
 from volans.errors import VolansError
@@ -32,7 +33,7 @@ from volans.protocol import commands as c
 from volans.protocol.channel_uri import ChannelUri, InvalidChannelError
 from volans.protocol.counter_types import SystemCounter
 from volans.protocol.error_codes import ErrorCode
-from volans.protocol.events import NextAvailableSessionId, PublicationErrorEvent
+from volans.protocol.events import NextAvailableSessionId
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 
 COMMAND_DRAIN_LIMIT = 32
 NULL_VALUE = -1
-AF_INET = 2
 
 
 class Conductor:
@@ -98,6 +98,7 @@ class Conductor:
             c.ClientKeepalive: self._client_keepalive,
             c.ClientClose: self._client_close,
             c.TerminateDriver: self._terminate_driver,
+            c.RejectImage: self._reject_image,
             c.GetNextAvailableSessionId: self._next_session_id,
         }
 
@@ -157,7 +158,7 @@ class Conductor:
         elif isinstance(message, ImageRequest):
             self._subscriptions.images.on_request(message)
         else:
-            self._context.events.send(_publication_error_event(message))
+            self._context.announce_publication_error(publication_error_event(message))
 
     # --- commands
     # -----------------------------------------------------------------------------------
@@ -289,6 +290,12 @@ class Conductor:
         )
         when_done(None)
 
+    def _reject_image(self, command: c.Command, when_done: WhenDone) -> None:
+        assert isinstance(command, c.RejectImage)
+        reject_image(self._context, self._subscriptions.images, self._ipc, command)
+        self._context.events.success(command.correlation_id)
+        when_done(None)
+
     # --- timers
     # ---------------------------------------------------------------------------------------
 
@@ -296,6 +303,7 @@ class Conductor:
         # What a command under way adds must find its client, to go with it later.
         if not self._command_in_progress:
             self._clients.check_liveness()
+        self._ipc.end_cool_downs()
         self._check_for_blocked_command()
         self._check_for_corrupt_records()
 
@@ -337,21 +345,3 @@ def _error_code(error: BaseException) -> ErrorCode:
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.ENOMEM):
         return ErrorCode.STORAGE_SPACE
     return ErrorCode.GENERIC_ERROR
-
-
-def _publication_error_event(message: PublicationError) -> PublicationErrorEvent:
-    is_ipv4 = len(message.source) == 16
-    host = message.source[4:8].ljust(16, b"\0") if is_ipv4 else message.source[8:24]
-    return PublicationErrorEvent(
-        registration_id=message.registration_id,
-        destination_registration_id=message.destination_registration_id,
-        session_id=message.session_id,
-        stream_id=message.stream_id,
-        receiver_id=message.receiver_id,
-        group_tag=message.group_tag,
-        address_type=1 if is_ipv4 else 2,
-        source_port=int.from_bytes(message.source[2:4], "big"),
-        source_address=host.ljust(16, b"\0"),
-        error_code=message.error_code,
-        message=message.text,
-    )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from volans.driver.sender import Sender
     from volans.driver.shared import SharedState
     from volans.memory import CountersManager, ManyToOneRingBuffer
+    from volans.protocol.events import PublicationErrorEvent
 
 
 # Called once when a command is finished: None, or the error to answer with.
@@ -66,6 +67,17 @@ class ConductorContext:
         ended = len(self.tasks) - len(waiting)
         self.tasks = waiting
         return ended
+
+    def announce_publication_error(self, event: PublicationErrorEvent) -> None:
+        """Tell the publishers, and whoever reads the error log, that a receiver complained."""
+        self.shared.log_error(
+            f"publication error: registrationId={event.registration_id} "
+            f"sessionId={event.session_id} streamId={event.stream_id} "
+            f"receiverId={event.receiver_id} groupTag={event.group_tag} "
+            f"errorCode={int(event.error_code)} message={event.message}",
+            self.now_ms,
+        )
+        self.events.send(event)
 
     def next_correlation_id(self) -> int:
         """From the same counter as the clients' (PROTOCOL.md section 2.3)."""

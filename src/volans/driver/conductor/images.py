@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volans.driver.conductor.log_resources import create_log, delete_log
-from volans.driver.conductor.parameters import strategy_name
 from volans.driver.naming.address import SocketAddress
 from volans.driver.owners import PublicationImageOwner
 from volans.driver.raw_log import LogParameters
 from volans.protocol.counter_types import (
+    CUBIC_RTT_NAME,
+    CUBIC_WINDOW_NAME,
     RECEIVER_HWM_NAME,
     RECEIVER_NAKS_SENT_NAME,
     RECEIVER_POSITION_NAME,
@@ -38,7 +39,8 @@ DATA_HEADER_LENGTH = 32
 MIN_TERM_LENGTH = 64 * 1024
 MAX_TERM_LENGTH = 1 << 30
 FRAME_ALIGNMENT = 32
-IMAGE_COUNTER_COUNT = 3
+IMAGE_COUNTER_COUNT = 5  # with those of congestion control
+NO_OWNER = -1
 
 
 class ImageStream:
@@ -159,7 +161,11 @@ class Images:
                 context.run(self._give_up(endpoint, request))
                 self._subscriptions.release_endpoint(endpoint)
                 return
-            self._make(registration_id, request, endpoint, still, log_file)
+            try:
+                self._make(registration_id, request, endpoint, still, log_file)
+            except Exception as error:  # the session must be free to try again
+                delete_log(context, log_file)
+                failed(error)
 
         def failed(error: BaseException) -> None:
             # Without the file's name, which is new each time: the source asks again and again.
@@ -211,6 +217,10 @@ class Images:
                 (CounterType.RECEIVER_NAKS_SENT, RECEIVER_NAKS_SENT_NAME),
             )
         )
+        cubic_ids: tuple[int, ...] = ()
+        if parameters.congestion_control == "cubic":
+            cubic_ids = self._cubic_counters(registration_id, request, oldest.channel)
+        rtt_id, window_id = cubic_ids or (-1, -1)
         source_identity = str(SocketAddress.from_sockaddr(request.source))
         is_group = _is_group(endpoint, request, parameters.group)
         delay_ns, retry_ns = self._nak_delays(parameters.is_reliable, parameters.nak_delay_ns)
@@ -226,7 +236,9 @@ class Images:
             setup_flags=request.setup_flags,
             initial_position=_position(request),
             is_reliable=parameters.is_reliable,
-            congestion_control=strategy_name(context.config.congestion_control),
+            congestion_control=parameters.congestion_control,
+            rtt_counter_id=rtt_id,
+            window_counter_id=window_id,
             receiver_window_length=parameters.receiver_window_length,
             nak_delay_ns=delay_ns,
             nak_retry_delay_ns=retry_ns,
@@ -251,13 +263,29 @@ class Images:
             request,
             source_identity,
             oldest.channel,
-            (hwm_id, position_id, naks_id),
+            (hwm_id, position_id, naks_id, *cubic_ids),
         )
         self._streams[registration_id] = stream
         for link in links:
             link.join(stream)
         context.pacer.add_image(owner)
         context.run(self._add_to_receiver(stream))
+
+    def _cubic_counters(
+        self, registration_id: int, request: ImageRequest, channel: str
+    ) -> tuple[int, ...]:
+        """Of the round trip and of the window."""
+        stream = (registration_id, request.session_id, request.stream_id, channel)
+        return tuple(
+            self._context.counters.allocate(
+                CounterType.PER_IMAGE,
+                stream_counter_key(*stream),
+                stream_counter_label(name, *stream),
+                registration_id=registration_id,
+                owner_id=NO_OWNER,
+            )
+            for name in (CUBIC_RTT_NAME, CUBIC_WINDOW_NAME)
+        )
 
     def _add_to_receiver(self, stream: ImageStream) -> Iterator[None]:
         while not self._context.receiver.add_image(stream.endpoint.owner, stream.owner):

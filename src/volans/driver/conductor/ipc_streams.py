@@ -14,6 +14,7 @@ from volans.driver.conductor.publication_links import (
     publication_position_counters,
     publication_ready,
 )
+from volans.driver.conductor.rejections import ipc_rejection_event
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
 from volans.driver.owners import IpcPublicationOwner
 from volans.protocol.events import SubscriptionReady
@@ -59,6 +60,11 @@ class IpcStream:
         self.position_counter_id, self.limit_counter_id = counter_ids
         self.channel_status_counter_id = CHANNEL_STATUS_NOT_ALLOCATED
         self.subscriptions: dict[int, SubscriptionLink] = {}
+        self.cool_down_end_ns: int | None = None  # nobody may join a rejected stream before
+
+    @property
+    def accepts_subscribers(self) -> bool:
+        return self.cool_down_end_ns is None and self.owner.accepts_subscribers
 
     def join(self, link: SubscriptionLink, counter_id: int) -> int:
         return self._context.pacer.add_ipc_subscriber(
@@ -221,7 +227,7 @@ class IpcStreams:
             if (
                 stream.stream_id == link.stream_id
                 and link.accepts(stream.session_id)
-                and stream.owner.accepts_subscribers
+                and stream.accepts_subscribers
             ):
                 link.join(stream)
 
@@ -231,6 +237,26 @@ class IpcStreams:
     @property
     def context(self) -> ConductorContext:
         return self._context
+
+    # --- rejection ----------------------------------------------------------------------------
+
+    def reject(self, stream: IpcStream, reason: str) -> None:
+        """Its subscribers lose it, its publishers hear why; it comes back after a cool-down."""
+        context = self._context
+        context.announce_publication_error(
+            ipc_rejection_event(stream.registration_id, stream.session_id, stream.stream_id, reason)
+        )
+        announce_unavailable(context, stream)
+        stream.cool_down_end_ns = context.now_ns + context.config.image_liveness_timeout_ns
+
+    def end_cool_downs(self) -> None:
+        """Timer: rejected streams whose time has passed may be read again."""
+        for stream in list(self._streams.values()):
+            if stream.cool_down_end_ns is None or self._context.now_ns <= stream.cool_down_end_ns:
+                continue
+            stream.cool_down_end_ns = None
+            if stream.accepts_subscribers:
+                self._link_subscriptions(stream)
 
     # --- life cycle, as the pacer tells it ------------------------------------------------------
 

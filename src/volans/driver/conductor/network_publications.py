@@ -10,7 +10,6 @@ from volans.driver.conductor.log_resources import create_log, delete_log
 from volans.driver.conductor.parameters import (
     PublicationParameters,
     SubscriptionParameters,
-    strategy_name,
 )
 from volans.driver.conductor.publication_links import (
     PublicationLink,
@@ -20,9 +19,11 @@ from volans.driver.conductor.publication_links import (
     publication_ready,
     stream_counter,
 )
+from volans.driver.conductor.strategies import FlowControlChoice
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
 from volans.driver.owners import NetworkPublicationOwner
 from volans.protocol.counter_types import (
+    FLOW_CONTROL_RECEIVERS_NAME,
     SENDER_BPE_NAME,
     SENDER_LIMIT_NAME,
     SENDER_NAKS_RECEIVED_NAME,
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 IPC_CHANNEL = "aeron:ipc"
 NO_CHANNEL_STATUS = -1
 UNICAST_RETRANSMIT_SLOTS = 1
-PUBLICATION_COUNTER_COUNT = 6
+PUBLICATION_COUNTER_COUNT = 7  # with that of flow control's receivers
+NO_OWNER = -1
 
 
 class NetworkStream:
@@ -144,6 +146,7 @@ class NetworkPublications:
     ) -> None:
         context = self._context
         _check_publication_channel(channel, command.channel)
+        flow_control = FlowControlChoice.of(uri, context.config, channel.has_group_semantics)
         endpoint = self._endpoints.get(channel.canonical_form)
         if endpoint is not None:
             check_same_socket(endpoint, channel, command.channel)
@@ -169,7 +172,7 @@ class NetworkPublications:
         if session_id is None:
             session_id = self._session_ids.next(used)
         if endpoint is None:
-            endpoint = self._open_endpoint(client, command, channel)
+            endpoint = self._open_endpoint(command, channel)
         # Held from here on, so that nobody closes it while the log is being made.
         endpoint.user_count += 1
         try:
@@ -191,7 +194,14 @@ class NetworkPublications:
 
         def done(log_file: MappedFile) -> None:
             stream = self._make_stream(
-                client.client_id, command, endpoint, log, is_exclusive, parameters, log_file
+                client.client_id,
+                command,
+                endpoint,
+                log,
+                is_exclusive,
+                parameters,
+                flow_control,
+                log_file,
             )
             self._answer(client, command, stream)
             when_done(None)
@@ -204,10 +214,8 @@ class NetworkPublications:
         path = context.publications_directory / f"{command.correlation_id}.logbuffer"
         create_log(context, path, log, done, failed)
 
-    def _open_endpoint(
-        self, client: DriverClient, command: AddPublication, channel: UdpChannel
-    ) -> SendEndpoint:
-        endpoint = SendEndpoint(self._context, channel, command.channel, client.client_id)
+    def _open_endpoint(self, command: AddPublication, channel: UdpChannel) -> SendEndpoint:
+        endpoint = SendEndpoint(self._context, channel, command.channel, command.correlation_id)
         self._endpoints[channel.canonical_form] = endpoint
         self._context.run(self._add_endpoint(endpoint))
         return endpoint
@@ -230,6 +238,7 @@ class NetworkPublications:
         log: LogParameters,
         is_exclusive: bool,
         parameters: PublicationParameters,
+        flow_control: FlowControlChoice,
         log_file: MappedFile,
     ) -> NetworkStream:
         context = self._context
@@ -246,12 +255,17 @@ class NetworkPublications:
                 (CounterType.SENDER_NAKS_RECEIVED, SENDER_NAKS_RECEIVED_NAME),
             )
         )
-        is_multicast = endpoint.channel.is_multicast
-        default_flow_control = (
-            context.config.multicast_flow_control
-            if is_multicast
-            else context.config.unicast_flow_control
-        )
+        is_group = endpoint.channel.has_group_semantics
+        receivers_id = -1
+        if flow_control.counts_receivers:
+            receivers_id = stream_counter(
+                context,
+                CounterType.FLOW_CONTROL_RECEIVERS,
+                FLOW_CONTROL_RECEIVERS_NAME,
+                NO_OWNER,
+                command,
+                log.session_id,
+            )
         owner = NetworkPublicationOwner(
             context.shared,
             context.counters,
@@ -269,8 +283,13 @@ class NetworkPublications:
             spies_simulate_connection=parameters.spies_simulate_connection,
             is_response=False,
             response_correlation_id=parameters.response_correlation_id,
-            flow_control=strategy_name(default_flow_control),
-            max_resend=parameters.max_resend if is_multicast else UNICAST_RETRANSMIT_SLOTS,
+            flow_control=flow_control.name,
+            retransmit_window_multiple=flow_control.retransmit_window_multiple,
+            group_min_size=flow_control.group_min_size,
+            group_tag=flow_control.group_tag,
+            receiver_timeout_ns=flow_control.receiver_timeout_ns,
+            flow_control_receivers_counter_id=receivers_id,
+            max_resend=parameters.max_resend if is_group else UNICAST_RETRANSMIT_SLOTS,
             linger_timeout_ns=parameters.linger_timeout_ns,
             untethered_window_limit_timeout_ns=parameters.untethered.window_limit_ns,
             untethered_linger_timeout_ns=parameters.untethered.linger_ns,
@@ -290,6 +309,7 @@ class NetworkPublications:
             sender_limit_id,
             back_pressure_id,
             naks_id,
+            *(() if receivers_id < 0 else (receivers_id,)),
         )
         stream = NetworkStream(
             context,

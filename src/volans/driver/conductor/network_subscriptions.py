@@ -112,7 +112,7 @@ class NetworkSubscriptions:
             )
         endpoint = self._endpoints.get(channel.canonical_form)
         if endpoint is None:
-            endpoint = self._open_endpoint(client, command, channel, parameters)
+            endpoint = self._open_endpoint(command, channel, parameters)
         else:
             check_same_socket(endpoint, channel, command.channel)
             self._check_same_options(endpoint, command, parameters)
@@ -173,7 +173,6 @@ class NetworkSubscriptions:
 
     def _open_endpoint(
         self,
-        client: DriverClient,
         command: AddSubscription,
         channel: UdpChannel,
         parameters: SubscriptionParameters,
@@ -182,7 +181,7 @@ class NetworkSubscriptions:
             self._context,
             channel,
             command.channel,
-            client.client_id,
+            command.correlation_id,
             self._next_receiver_id,
             parameters,
         )

@@ -8,12 +8,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel, not_supported
+from volans.driver.conductor.strategies import congestion_control_name, strategy_name
 
 if TYPE_CHECKING:
     from volans.driver.config import DriverConfig
     from volans.protocol.channel_uri import ChannelUri
 
 NULL_VALUE = -1
+# What `strategy_name` may give; the registries of the two folders hold their code.
+FLOW_CONTROLS = ("unicast", "max", "min", "tagged")
+CONGESTION_CONTROLS = ("static", "cubic")
 T = TypeVar("T")
 
 
@@ -99,6 +103,7 @@ class SubscriptionParameters:
     receiver_window_length: int
     group_tag: int | None
     nak_delay_ns: int | None
+    congestion_control: str
     untethered: UntetheredTimeouts
 
     @classmethod
@@ -122,6 +127,7 @@ class SubscriptionParameters:
             receiver_window_length=window,
             group_tag=_given(uri.group_tag, config.receiver_group_tag),
             nak_delay_ns=uri.nak_delay_ns,
+            congestion_control=congestion_control_name(uri, config),
             untethered=UntetheredTimeouts.of(uri, config),
         )
 
@@ -137,17 +143,6 @@ def refuse_unsupported(uri: ChannelUri) -> None:
             raise not_supported(f"{key}={uri.get(key)} is not supported by this driver")
     if uri.get("response-correlation-id") is not None or uri.get("response-endpoint") is not None:
         raise not_supported("response channels are not supported by this driver")
-
-
-def strategy_name(value: str) -> str:
-    """Our name for a flow or congestion control given by its official supplier or short name."""
-    short = value.split(",", maxsplit=1)[0]
-    for prefix, suffix in (("aeron_", "_flow_control_strategy_supplier"),):
-        if short.startswith(prefix) and short.endswith(suffix):
-            short = short.removeprefix(prefix).removesuffix(suffix)
-    if short.endswith("CongestionControlSupplier") or "congestion_control" in short:
-        short = "cubic" if "ubic" in short else "static"
-    return {"max_multicast": "max", "min_multicast": "min"}.get(short, short)
 
 
 def _given(value: T | None, default: T) -> T:

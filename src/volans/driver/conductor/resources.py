@@ -23,12 +23,17 @@ class ResourceJobs:
     Args:
         wake: called (from the worker) when an outcome waits; None runs jobs on the caller's thread.
         thread_name: the worker's name.
+        on_start: the worker calls it first.
     """
 
     def __init__(
-        self, wake: Callable[[], None] | None = None, thread_name: str = "native-resource-agent"
+        self,
+        wake: Callable[[], None] | None = None,
+        thread_name: str = "native-resource-agent",
+        on_start: Callable[[], None] | None = None,
     ) -> None:
         self._wake = wake
+        self._on_start = on_start
         self._outcomes: deque[
             tuple[Callable[[Any], None], Any, Callable[[BaseException], None] | None]
         ] = deque()
@@ -79,6 +84,8 @@ class ResourceJobs:
         self.poll()
 
     def _run(self) -> None:
+        if self._on_start is not None:
+            self._on_start()
         while (job := self._jobs.get()) is not None:
             self._work(*job)
             if self._wake is not None:
