@@ -15,12 +15,12 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "interop"))
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fuzz"))
 
-import hostile  # noqa: E402
-import peer  # noqa: E402
-from client_driver import await_that, scratch  # noqa: E402
+import hostile
+import peer
+from client_driver import await_that, scratch
 
-from volans.memory import ErrorLogReader  # noqa: E402
-from volans.protocol.cnc import CncFile  # noqa: E402
+from volans.memory import ErrorLogReader
+from volans.protocol.cnc import CncFile
 
 _streams = itertools.count(5001)
 

@@ -128,7 +128,9 @@ def test_a_spoofed_end_ends_one_image_and_the_publication_comes_back(driver, str
         publications = [client.add_exclusive_publication(channel, stream_id) for _ in range(2)]
         await_that(lambda: len(subscription.images) == 2)
         victim, other = publications
-        heartbeat = hostile.heartbeat(victim.session_id, stream_id, victim.initial_term_id, 0, flags)
+        heartbeat = hostile.heartbeat(
+            victim.session_id, stream_id, victim.initial_term_id, 0, flags
+        )
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as attacker:
             attacker.sendto(heartbeat, ("127.0.0.1", port))
         await_that(lambda: gone == [victim.session_id])
