@@ -96,6 +96,9 @@ cdef struct DriverShared:
     int32_t initial_window_length
     int32_t stream_session_limit
     int64_t flow_control_receiver_timeout_ns
+    int64_t cubic_initial_rtt_ns
+    bint cubic_measure_rtt
+    bint cubic_tcp_mode
 
 # --- messages between agents (msg_type_id of the rings above) -----------------------------------
 cpdef enum:
@@ -123,6 +126,9 @@ cpdef enum:
     TO_CONTROL_IMAGE_LINGER = 6         # announce unavailable; the receiver was told to let go
     TO_CONTROL_IMAGE_DONE = 7
     TO_CONTROL_PUBLICATION_ERROR = 8    # PublicationErrorReport + text
+    TO_CONTROL_SUBSCRIBER_LINGER = 20   # SubscriberEvent: an untethered subscriber lagged, it loses its image
+    TO_CONTROL_SUBSCRIBER_ACTIVE = 21   # it has rested and reads again from the position its counter says
+    TO_CONTROL_SUBSCRIBER_CLOSED = 22   # it will not come back: its counter is the control plane's to free
 
 cdef struct AgentCommand:
     void *item
@@ -134,6 +140,11 @@ cdef struct AgentCommand:
 
 cdef struct StreamEvent:
     int64_t registration_id
+
+cdef struct SubscriberEvent:
+    int64_t registration_id             # of the publication, or the image's correlation id
+    int64_t subscription_registration_id
+    int32_t counter_id
 
 cdef struct CreateImageRequest:
     ReceiveChannelEndpoint *endpoint
@@ -220,7 +231,13 @@ cdef struct IpcPublication:             # all conductor
 cdef struct FlowControl:
     const FlowControlOps *ops
     void *state
-    bint has_required_receivers         # shared: sender → conductor
+    int32_t has_required_receivers      # shared: sender → conductor
+    # written once at creation, before the strategy is opened
+    int32_t retransmit_window_multiple  # 0: the strategy's own
+    int32_t group_min_size              # receivers needed for a connection (min, tagged)
+    int64_t group_tag                   # of the receivers that count (tagged)
+    int64_t receiver_timeout_ns         # a receiver silent for longer counts no more (min, tagged)
+    int64_t *receiver_count             # counter fc-receivers, sender; NULL: none is kept
 
 cdef struct FlowControlOps:
     const char *name
@@ -228,6 +245,11 @@ cdef struct FlowControlOps:
     int64_t (*on_idle)(NetworkPublication *publication, int64_t now_ns, int64_t sender_limit, int64_t sender_position, bint is_end_of_stream) noexcept nogil
     int32_t (*max_retransmit_length)(NetworkPublication *publication, int32_t term_offset, int32_t length) noexcept nogil
     void (*close)(NetworkPublication *publication) noexcept nogil
+    # NULL where the strategy has nothing to do:
+    int32_t (*open)(NetworkPublication *publication) noexcept nogil                                             # 0, or -1 without memory
+    void (*on_setup_request)(NetworkPublication *publication, const uint8_t *frame) noexcept nogil              # SM that asks for a SETUP
+    void (*on_setup)(NetworkPublication *publication, int64_t now_ns, int64_t sender_limit) noexcept nogil      # a SETUP was sent
+    void (*on_error)(NetworkPublication *publication, int64_t receiver_id) noexcept nogil                       # a receiver rejected the stream
 
 cpdef enum:
     MAX_RETRANSMITS = 256
@@ -326,6 +348,8 @@ cdef struct SendChannelEndpoint:
 cdef struct CongestionControl:
     const CongestionControlOps *ops
     void *state
+    int64_t *rtt_counter                # receiver; with window_counter NULL where none are kept
+    int64_t *window_counter             # conductor
 
 cdef struct CongestionControlOps:
     const char *name

@@ -386,6 +386,11 @@ class NetworkPublicationOwner:
         back_pressure_events_counter_id: int32_t,
         naks_received_counter_id: int32_t,
         now_ns: int64_t,
+        retransmit_window_multiple: int32_t = 0,
+        group_min_size: int32_t = 0,
+        group_tag: int64_t = -1,
+        receiver_timeout_ns: int64_t = -1,
+        flow_control_receivers_counter_id: int32_t = -1,
     ):
         state: pointer[NetworkPublication] = self.state
         if log_buffers_wrap(address(state.log), log_file.memory, log_file.length) < 0:
@@ -442,7 +447,20 @@ class NetworkPublicationOwner:
         ):
             raise MemoryError
         name: bytes = flow_control.encode()
-        if flow_control_open(state, name) < 0:
+        state.flow_control.retransmit_window_multiple = retransmit_window_multiple
+        state.flow_control.group_min_size = group_min_size
+        state.flow_control.group_tag = group_tag
+        state.flow_control.receiver_timeout_ns = (
+            receiver_timeout_ns
+            if receiver_timeout_ns >= 0
+            else shared.state.flow_control_receiver_timeout_ns
+        )
+        if flow_control_receivers_counter_id >= 0:
+            state.flow_control.receiver_count = counter(counters, flow_control_receivers_counter_id)
+        opened: int32_t = flow_control_open(state, name)
+        if opened == -2:
+            raise MemoryError
+        if opened < 0:
             raise ValueError(f"flow control {flow_control!r} is not known")
 
     def __dealloc__(self):
@@ -526,6 +544,8 @@ class PublicationImageOwner:
         position_counter_id: int32_t,
         naks_sent_counter_id: int32_t,
         now_ns: int64_t,
+        rtt_counter_id: int32_t = -1,
+        window_counter_id: int32_t = -1,
     ):
         state: pointer[PublicationImage] = self.state
         control_address: Address
@@ -564,7 +584,14 @@ class PublicationImageOwner:
         state.loss_detector.is_multicast_backoff = is_multicast_backoff
         state.receiver_index = -1
         name: bytes = congestion_control.encode()
-        if congestion_control_open(state, name, receiver_window_length) < 0:
+        if rtt_counter_id >= 0:
+            state.congestion_control.rtt_counter = counter(counters, rtt_counter_id)
+        if window_counter_id >= 0:
+            state.congestion_control.window_counter = counter(counters, window_counter_id)
+        opened: int32_t = congestion_control_open(state, name, receiver_window_length, now_ns)
+        if opened == -2:
+            raise MemoryError
+        if opened < 0:
             raise ValueError(f"congestion control {congestion_control!r} is not known")
         store_release_i64(state.receiver_hwm, initial_position)
         store_release_i64(state.receiver_position, initial_position)

@@ -97,6 +97,10 @@ def send_setup_when_due(
     frame.ttl = publication.endpoint.multicast_ttl
     result = send_copy(publication, cast(pointer[uint8_t], address(frame)), SETUP_LENGTH)
     publication.time_of_last_setup_ns = now_ns
+    if publication.flow_control.ops.on_setup != cython.NULL:
+        publication.flow_control.ops.on_setup(
+            publication, now_ns, load_relaxed_i64(publication.sender_limit)
+        )
     if load_acquire_i32(address(publication.has_receivers)) != 0:
         publication.is_setup_elicited = False
     return result if result < 0 else 0

@@ -55,11 +55,15 @@ from cython.cimports.volans.transport.contract import Address
 @nogil
 @exceptval(check=False)
 def elicit_setup(
-    publication: pointer[NetworkPublication], source: pointer[cython.const[Address]]
+    publication: pointer[NetworkPublication],
+    frame: pointer[cython.const[uint8_t]],
+    source: pointer[cython.const[Address]],
 ) -> cython.void:
     if load_acquire_i32(address(publication.is_end_of_stream)) != 0:
         return
     publication.is_setup_elicited = True
+    if publication.flow_control.ops.on_setup_request != cython.NULL:
+        publication.flow_control.ops.on_setup_request(publication, frame)
     if publication.is_response:
         publication.response_address = source[0]
 
@@ -78,7 +82,7 @@ def publication_on_status_message(
         pointer[cython.const[StatusMessageFrame]], frame
     )
     if message.flags & SM_FLAG_SEND_SETUP:
-        elicit_setup(publication, source)
+        elicit_setup(publication, frame, source)
         return
     publication.status_message_deadline_ns = now_ns + publication.connection_timeout_ns
     if message.flags & SM_FLAG_EOS:
@@ -153,6 +157,8 @@ def publication_on_error_frame(
 ) -> cython.void:
     error: pointer[cython.const[ErrorFrame]] = cast(pointer[cython.const[ErrorFrame]], frame)
     report: PublicationErrorReport
+    if publication.flow_control.ops.on_error != cython.NULL:
+        publication.flow_control.ops.on_error(publication, error.receiver_id)
     if not receiver_left(publication, error.receiver_id):
         return
     memset(address(report), 0, sizeof(PublicationErrorReport))

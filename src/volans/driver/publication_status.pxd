@@ -4,7 +4,7 @@ from volans.driver.layout cimport NetworkPublication
 from volans.memory.atomic cimport load_acquire_i32, store_release_i32
 
 cdef inline bint publication_has_subscribers(NetworkPublication *publication) noexcept nogil:
-    return ((load_acquire_i32(&publication.has_receivers) != 0 and publication.flow_control.has_required_receivers)
+    return ((load_acquire_i32(&publication.has_receivers) != 0 and load_acquire_i32(&publication.flow_control.has_required_receivers) != 0)
             or (publication.spies_simulate_connection and load_acquire_i32(&publication.has_spies) != 0))
 
 # The log's word is the clients', the other one says what was last told to them.

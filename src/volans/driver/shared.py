@@ -186,6 +186,9 @@ class SharedState:
         state.initial_window_length = settings["initial_window_length"]
         state.stream_session_limit = settings["stream_session_limit"]
         state.flow_control_receiver_timeout_ns = settings["flow_control_receiver_timeout_ns"]
+        state.cubic_initial_rtt_ns = settings.get("cubic_initial_rtt_ns", 100_000)
+        state.cubic_measure_rtt = settings.get("cubic_measure_rtt", False)
+        state.cubic_tcp_mode = settings.get("cubic_tcp_mode", False)
 
     def drain_to_control(self, limit: int32_t = 256) -> list:
         """Agents' messages as (msg_type_id, bytes). Control plane only."""

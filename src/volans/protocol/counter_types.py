@@ -89,6 +89,8 @@ FLOW_CONTROL_RECEIVERS_NAME: Final = "fc-receivers"
 MDC_DESTINATIONS_NAME: Final = "mdc-num-dest"
 SENDER_NAKS_RECEIVED_NAME: Final = "snd-naks-received"
 RECEIVER_NAKS_SENT_NAME: Final = "rcv-naks-sent"
+CUBIC_RTT_NAME: Final = "rcv-cc-cubic-rtt"
+CUBIC_WINDOW_NAME: Final = "rcv-cc-cubic-wnd"
 
 STREAM_COUNTER_TYPES: Final = frozenset(
     {

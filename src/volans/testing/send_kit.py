@@ -58,6 +58,7 @@ PUBLICATION_COUNTERS = (
     "sender_limit",
     "back_pressure_events",
     "naks_received",
+    "receiver_count",
 )
 SPY_POSITIONS_MAX = 8
 STATE_NAMES = ("ACTIVE", "DRAINING", "LINGER", "DONE")
@@ -494,6 +495,11 @@ class PublicationKit:
         is_response: bool = False,
         response_correlation_id: int64_t = -1,
         term_window_length=None,
+        group_min_size: int32_t = 0,
+        group_tag: int64_t = -1,
+        receiver_timeout_ns: int64_t = 5_000_000_000,
+        retransmit_window_multiple: int32_t = 0,
+        untethered_timeout_ns: int64_t = 0,
         linger_timeout_ns: int64_t = 5_000_000_000,
         unblock_timeout_ns: int64_t = 15_000_000_000,
         reference_count: int32_t = 1,
@@ -540,6 +546,14 @@ class PublicationKit:
         publication.sender_limit = self._counter(3)
         publication.back_pressure_events = self._counter(4)
         publication.naks_received = self._counter(5)
+        publication.flow_control.receiver_count = self._counter(6)
+        publication.flow_control.group_min_size = group_min_size
+        publication.flow_control.group_tag = group_tag
+        publication.flow_control.receiver_timeout_ns = receiver_timeout_ns
+        publication.flow_control.retransmit_window_multiple = retransmit_window_multiple
+        publication.untethered_window_limit_timeout_ns = untethered_timeout_ns
+        publication.untethered_linger_timeout_ns = untethered_timeout_ns
+        publication.untethered_resting_timeout_ns = untethered_timeout_ns
         position: int64_t = log_producer_position(address(publication.log))
         for i in range(4):
             self._counter(i)[0] = position
@@ -566,6 +580,8 @@ class PublicationKit:
         sender_kit.publications.append(self)
 
     def __dealloc__(self):
+        if self.publication.flow_control.ops != cython.NULL:
+            self.publication.flow_control.ops.close(address(self.publication))
         retransmit_close(address(self.publication.retransmit))
         subscribable_free(address(self.publication.spies))
         int64_map_free(address(self.publication.receiver_liveness))
@@ -594,6 +610,16 @@ class PublicationKit:
     def has_receivers(self) -> bool:
         """The sender's word."""
         return self.publication.has_receivers != 0
+
+    @property
+    def has_required_receivers(self) -> bool:
+        """The flow control's word."""
+        return self.publication.flow_control.has_required_receivers != 0
+
+    @property
+    def is_connected(self) -> bool:
+        """The word in the log."""
+        return self.publication.log.metadata.is_connected != 0
 
     @property
     def is_setup_elicited(self) -> bool:

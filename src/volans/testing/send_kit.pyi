@@ -72,6 +72,11 @@ class PublicationKit:
         is_response: bool = False,
         response_correlation_id: int = -1,
         term_window_length: int | None = None,
+        group_min_size: int = 0,
+        group_tag: int = -1,
+        receiver_timeout_ns: int = 5_000_000_000,
+        retransmit_window_multiple: int = 0,
+        untethered_timeout_ns: int = 0,
         linger_timeout_ns: int = 5_000_000_000,
         unblock_timeout_ns: int = 15_000_000_000,
         reference_count: int = 1,
@@ -82,6 +87,10 @@ class PublicationKit:
     def send(self, now_ns: int) -> int: ...
     @property
     def has_receivers(self) -> bool: ...
+    @property
+    def has_required_receivers(self) -> bool: ...
+    @property
+    def is_connected(self) -> bool: ...
     @property
     def is_setup_elicited(self) -> bool: ...
     @property

@@ -6,6 +6,7 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython.cimports.volans.driver.flow_control.layout import GROUP_RETRANSMIT_WINDOWS
 from cython.cimports.volans.driver.flow_control.window import (
     capped_retransmit_length,
     window_edge,
@@ -50,7 +51,7 @@ def on_idle(
 def max_retransmit_length(
     publication: pointer[NetworkPublication], term_offset: int32_t, length: int32_t
 ) -> int32_t:
-    return capped_retransmit_length(publication, term_offset, length, 4)
+    return capped_retransmit_length(publication, term_offset, length, GROUP_RETRANSMIT_WINDOWS)
 
 
 @cfunc

@@ -41,6 +41,8 @@ def capped_retransmit_length(
     window_multiple: int32_t,
 ) -> int32_t:
     window: int64_t = publication.shared.initial_window_length
+    if publication.flow_control.retransmit_window_multiple > 0:
+        window_multiple = publication.flow_control.retransmit_window_multiple
     most: int64_t = publication.log.term_length - term_offset
     if window > publication.log.term_length >> 1:
         window = publication.log.term_length >> 1

@@ -1,0 +1,3 @@
+from volans.driver.layout cimport FlowControlOps
+
+cdef const FlowControlOps *min_flow_control() noexcept nogil
