@@ -413,9 +413,6 @@ def _agent_settings(config: DriverConfig) -> dict[str, int]:
         "cubic_initial_rtt_ns": config.cubic_initial_rtt_ns,
         "cubic_measure_rtt": config.cubic_measure_rtt,
         "cubic_tcp_mode": config.cubic_tcp_mode,
-        "cubic_initial_rtt_ns": config.cubic_initial_rtt_ns,
-        "cubic_measure_rtt": config.cubic_measure_rtt,
-        "cubic_tcp_mode": config.cubic_tcp_mode,
     }
 
 

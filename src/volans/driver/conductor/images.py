@@ -11,8 +11,6 @@ from volans.driver.raw_log import LogParameters
 from volans.protocol.counter_types import (
     CUBIC_RTT_NAME,
     CUBIC_WINDOW_NAME,
-    CUBIC_RTT_NAME,
-    CUBIC_WINDOW_NAME,
     RECEIVER_HWM_NAME,
     RECEIVER_NAKS_SENT_NAME,
     RECEIVER_POSITION_NAME,
@@ -223,10 +221,6 @@ class Images:
         if parameters.congestion_control == "cubic":
             cubic_ids = self._cubic_counters(registration_id, request, oldest.channel)
         rtt_id, window_id = cubic_ids or (-1, -1)
-        cubic_ids: tuple[int, ...] = ()
-        if parameters.congestion_control == "cubic":
-            cubic_ids = self._cubic_counters(registration_id, request, oldest.channel)
-        rtt_id, window_id = cubic_ids or (-1, -1)
         source_identity = str(SocketAddress.from_sockaddr(request.source))
         is_group = _is_group(endpoint, request, parameters.group)
         delay_ns, retry_ns = self._nak_delays(parameters.is_reliable, parameters.nak_delay_ns)
@@ -276,22 +270,6 @@ class Images:
             link.join(stream)
         context.pacer.add_image(owner)
         context.run(self._add_to_receiver(stream))
-
-    def _cubic_counters(
-        self, registration_id: int, request: ImageRequest, channel: str
-    ) -> tuple[int, ...]:
-        """Of the round trip and of the window."""
-        stream = (registration_id, request.session_id, request.stream_id, channel)
-        return tuple(
-            self._context.counters.allocate(
-                CounterType.PER_IMAGE,
-                stream_counter_key(*stream),
-                stream_counter_label(name, *stream),
-                registration_id=registration_id,
-                owner_id=NO_OWNER,
-            )
-            for name in (CUBIC_RTT_NAME, CUBIC_WINDOW_NAME)
-        )
 
     def _cubic_counters(
         self, registration_id: int, request: ImageRequest, channel: str

@@ -20,11 +20,9 @@ from volans.driver.conductor.publication_links import (
     stream_counter,
 )
 from volans.driver.conductor.strategies import FlowControlChoice
-from volans.driver.conductor.strategies import FlowControlChoice
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
 from volans.driver.owners import NetworkPublicationOwner
 from volans.protocol.counter_types import (
-    FLOW_CONTROL_RECEIVERS_NAME,
     FLOW_CONTROL_RECEIVERS_NAME,
     SENDER_BPE_NAME,
     SENDER_LIMIT_NAME,
@@ -148,7 +146,6 @@ class NetworkPublications:
     ) -> None:
         context = self._context
         _check_publication_channel(channel, command.channel)
-        flow_control = FlowControlChoice.of(uri, context.config, channel.has_group_semantics)
         flow_control = FlowControlChoice.of(uri, context.config, channel.has_group_semantics)
         endpoint = self._endpoints.get(channel.canonical_form)
         if endpoint is not None:

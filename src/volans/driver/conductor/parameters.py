@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel, not_supported
 from volans.driver.conductor.strategies import congestion_control_name, strategy_name
-from volans.driver.conductor.strategies import congestion_control_name, strategy_name
 
 if TYPE_CHECKING:
     from volans.driver.config import DriverConfig
@@ -128,7 +127,6 @@ class SubscriptionParameters:
             receiver_window_length=window,
             group_tag=_given(uri.group_tag, config.receiver_group_tag),
             nak_delay_ns=uri.nak_delay_ns,
-            congestion_control=congestion_control_name(uri, config),
             congestion_control=congestion_control_name(uri, config),
             untethered=UntetheredTimeouts.of(uri, config),
         )
