@@ -49,6 +49,7 @@ from volans.memory import (
     ManyToOneRingBuffer,
     MappedFile,
 )
+from volans.memory.errors import StorageSpaceError
 from volans.protocol.cnc import create_cnc
 from volans.protocol.counter_types import SystemCounter
 from volans.version import VERSION
@@ -62,6 +63,10 @@ if TYPE_CHECKING:
     from volans.transport.registry import EngineHandle
 
 LOSS_REPORT_FILE_NAME = "loss-report.dat"
+FILES_REMEDY = (
+    "use smaller AERON_COUNTERS_BUFFER_LENGTH, AERON_ERROR_BUFFER_LENGTH, "
+    "AERON_CONDUCTOR_BUFFER_LENGTH or AERON_LOSS_REPORT_BUFFER_LENGTH"
+)
 SHUT_DOWN_HEARTBEAT = -1
 CLOSE_TIMEOUT_S = 5.0
 RECEIVER_BURST = 64  # datagrams a duty cycle of the receiver may take
@@ -124,7 +129,13 @@ class MediaDriver:
         if seed is None:
             seed = secrets.randbits(62)
         self.directory = prepare_directory(config, now_ms)
-        self._make_files(now_ms)
+        try:
+            self._make_files(now_ms)
+        except StorageSpaceError as error:
+            remove_directory(self.directory)
+            raise StorageSpaceError.for_file(
+                error.filename, error.needed_bytes, error.available_bytes, FILES_REMEDY
+            ) from None
         allocate_system_counters(self._counters, VERSION, config)
         self._shared = SharedState(
             self._counters,
@@ -308,18 +319,21 @@ class MediaDriver:
 
     def _make_files(self, now_ms: int) -> None:
         config = self.config
+        # Simulations make hundreds of drivers and touch little of each.
+        is_sparse = config.threading_mode == "INVOKER"
         self._cnc = create_cnc(
             self.directory,
             config.cnc_layout,
             client_liveness_timeout_ns=config.client_liveness_timeout_ns,
             start_timestamp_ms=now_ms,
             pid=os.getpid(),
-            sparse=config.threading_mode == "INVOKER",
+            sparse=is_sparse,
             check_storage=config.perform_storage_checks,
         )
         self._loss_report = MappedFile.create(
             self.directory / LOSS_REPORT_FILE_NAME,
             config.loss_report_length,
+            sparse=is_sparse,
             check_storage=config.perform_storage_checks,
         )
         self._counters = CountersManager(

@@ -420,7 +420,7 @@ class CountersManager(CountersReader):
             f"all {self.view.max_counter_id} counters are in use or were freed less than "
             f"{self.free_to_reuse_timeout_ms} ms ago ({len(self.free_list)}): the counters "
             f"values buffer is {self.view.max_counter_id * COUNTER_VALUE_LENGTH} bytes, "
-            "enlarge it (AERON_COUNTERS_VALUES_BUFFER_LENGTH)"
+            "enlarge it (AERON_COUNTERS_BUFFER_LENGTH)"
         )
 
     @cfunc

@@ -16,14 +16,19 @@ class StorageSpaceError(OSError):
     available_bytes: int = 0
 
     @classmethod
-    def for_file(cls, path: str, needed_bytes: int, available_bytes: int) -> StorageSpaceError:
-        """The error for one file that does not fit."""
+    def for_file(
+        cls,
+        path: str,
+        needed_bytes: int,
+        available_bytes: int,
+        remedy: str = "use a smaller term-length, close unused streams",
+    ) -> StorageSpaceError:
+        """The error for one file that does not fit; ``remedy`` is what else than room may help."""
         error = cls(
             errno.ENOSPC,
             f"storage too small: needs {needed_bytes} bytes, "
             f"{Path(path).parent} has {available_bytes} available "
-            "(use a smaller term-length, close unused streams or enlarge the file system, "
-            "e.g. mount -o remount,size=2g /dev/shm)",
+            f"({remedy} or enlarge the file system, e.g. mount -o remount,size=2g /dev/shm)",
             path,
         )
         error.needed_bytes = needed_bytes
