@@ -241,7 +241,7 @@ def test_exhausted_counters_are_an_answer_and_not_the_end(channel):
                 answer = first_answer(driver.ask(make(CLIENT, 50, 5, channel)), 50)
                 assert answer is not None, f"{make.__name__} unanswered with {spare} left"
                 if isinstance(answer, events.ErrorResponse):
-                    assert "AERON_COUNTERS_VALUES_BUFFER_LENGTH" in answer.message
+                    assert "AERON_COUNTERS_BUFFER_LENGTH" in answer.message
                 else:
                     remove = c.RemoveSubscription if make is c.AddSubscription else None
                     driver.ask((remove or c.RemovePublication)(CLIENT, 51, 50))

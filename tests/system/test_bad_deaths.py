@@ -22,6 +22,7 @@ from bad_input import (
     run_driver,
     stream_id,
 )
+from client_driver import connected_pair
 
 import volans
 from volans.protocol.counter_types import SystemCounter
@@ -181,11 +182,8 @@ def test_clients_of_a_killed_driver_get_a_clear_error_in_time(stream_id, threadi
         client.add_close_handler(lambda: closed.append(time.monotonic()))
         pairs = []
         for channel in channels().values():
-            subscription = client.add_subscription(channel, stream_id)
-            publication = client.add_publication(channel, stream_id)
-            publication.publish(b"alive", timeout=20)
-            pairs.append((publication, subscription))
-            await_that(lambda: subscription.poll(lambda _b, _h: None))  # noqa: B023
+            pairs.append(connected_pair(client, stream_id, channel))
+            pairs[-1][0].publish(b"alive", timeout=20)
         driver.process.kill()
         driver.process.wait(20)
         killed = time.monotonic()
