@@ -1,5 +1,5 @@
 from libc.stdint cimport int32_t, int64_t, uint8_t
-from volans.driver.layout cimport DriverShared, NetworkPublication, SendChannelEndpoint, SenderState
+from volans.driver.layout cimport AgentCommand, DriverShared, NetworkPublication, SendChannelEndpoint, SenderState
 from volans.testing.log_kit cimport LogKit
 from volans.transport.contract cimport Address, Engine, EngineOps, RxDatagram
 
@@ -29,6 +29,7 @@ cdef struct Recording:
     int32_t room                        # datagrams taken until the next flush; -1 = any number
     int32_t room_after_flush
     int32_t error                       # every send fails with it
+    int32_t error_port                  # only those to this port; 0 = all
     int32_t inbox_count
     RxDatagram inbox[64]
     uint8_t inbox_bytes[131072]
@@ -46,6 +47,8 @@ cdef class SenderKit:
     cdef list publications              # kept alive
     cdef int64_t *_counter(self, int32_t number)
     cdef int _tell(self, int32_t msg_type_id, void *item) except -1
+    cdef int _tell_destination(self, int32_t msg_type_id, int64_t registration_id, int32_t port) except -1
+    cdef int _write(self, int32_t msg_type_id, AgentCommand *command) except -1
 
 cdef class PublicationKit:
     cdef readonly SenderKit sender_kit

@@ -15,9 +15,14 @@ from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.volans.driver.flow_control.registry import flow_control_open
 from cython.cimports.volans.driver.layout import (
+    DESTINATIONS_DYNAMIC,
+    DESTINATIONS_MANUAL,
     SYSTEM_COUNTER_COUNT,
+    TO_SENDER_ADD_DESTINATION,
     TO_SENDER_ADD_ENDPOINT,
     TO_SENDER_ADD_PUBLICATION,
+    TO_SENDER_CHANGE_DESTINATION,
+    TO_SENDER_REMOVE_DESTINATION,
     TO_SENDER_REMOVE_ENDPOINT,
     TO_SENDER_REMOVE_PUBLICATION,
     AgentCommand,
@@ -32,6 +37,7 @@ from cython.cimports.volans.driver.publication_pacing import (
 )
 from cython.cimports.volans.driver.retransmit import retransmit_close, retransmit_init
 from cython.cimports.volans.driver.send_cycle import send_cycle, send_cycle_free
+from cython.cimports.volans.driver.send_destinations import send_destinations_free
 from cython.cimports.volans.driver.send_endpoint import (
     send_endpoint_add_publication,
     send_endpoint_on_datagram,
@@ -47,7 +53,7 @@ from cython.cimports.volans.memory.ring_buffer import (
     mpsc_ring_write,
     ring_buffer_wrap,
 )
-from cython.cimports.volans.transport.address import address_from_text
+from cython.cimports.volans.transport.address import address_from_text, address_port
 from cython.cimports.volans.transport.contract import Address, Endpoint, Engine, RxDatagram
 
 RING_LENGTH = 65536 + RING_TRAILER_LENGTH
@@ -120,7 +126,9 @@ def tx_run(
     recording: pointer[Recording] = recording_of(engine)
     i: int32_t = 0
     length: int32_t
-    if recording.error != 0:
+    if recording.error != 0 and (
+        recording.error_port == 0 or recording.error_port == address_port(destination)
+    ):
         return -recording.error
     while i < segment_count and has_room(recording, segment_length):
         length = segment_length if i < segment_count - 1 else last_length
@@ -238,9 +246,10 @@ class SenderKit:
         status_message_timeout_ns: int64_t = 200_000_000,
         send_to_status_poll_ratio: int32_t = 6,
         initial_window_length: int32_t = 128 * 1024,
+        control_mode: str = "",
     ):
         i: int32_t
-        self.counters = bytearray(8 * SYSTEM_COUNTER_COUNT + 8)
+        self.counters = bytearray(8 * SYSTEM_COUNTER_COUNT + 16)
         self.rings = bytearray(2 * RING_LENGTH)
         self.errors = bytearray(65536)
         self.publications = []
@@ -280,6 +289,12 @@ class SenderKit:
         self.endpoint.is_unicast = not has_group_semantics
         self.endpoint.has_group_semantics = has_group_semantics
         self.endpoint.multicast_ttl = multicast_ttl
+        if control_mode:
+            self.endpoint.is_unicast = False
+            self.endpoint.destinations.mode = (
+                DESTINATIONS_MANUAL if control_mode == "manual" else DESTINATIONS_DYNAMIC
+            )
+            self.endpoint.destinations.count_counter = self._counter(SYSTEM_COUNTER_COUNT)
         address_from_text(address(self.endpoint.destination), "127.0.0.1", destination_port)
         self.sender.shared = address(self.shared)
         self.sender.engine = address(self.engine)
@@ -287,17 +302,23 @@ class SenderKit:
     def __dealloc__(self):
         send_cycle_free(address(self.sender))
         int64_map_free(address(self.endpoint.publications))
+        send_destinations_free(address(self.endpoint.destinations))
         free(self.recording)
 
     @cfunc
     def _counter(self, number: int32_t) -> pointer[int64_t]:
-        if not 0 <= number < SYSTEM_COUNTER_COUNT:
+        if not 0 <= number <= SYSTEM_COUNTER_COUNT:
             raise IndexError(number)
         return cast(pointer[int64_t], cast(p_void, cast(cython.p_char, self.counters))) + number
 
     def system(self, number: int32_t) -> int:
         """A system counter's value."""
         return self._counter(number)[0]
+
+    @property
+    def destination_count(self) -> int:
+        """The counter mdc-num-dest."""
+        return self._counter(SYSTEM_COUNTER_COUNT)[0]
 
     @property
     def has_errors(self) -> bool:
@@ -345,9 +366,10 @@ class SenderKit:
         self.recording.room = now
         self.recording.room_after_flush = after_flush
 
-    def fail_with(self, error_number: int32_t) -> None:
-        """Every send fails with this errno; 0 ends that."""
+    def fail_with(self, error_number: int32_t, port: int32_t = 0) -> None:
+        """Every send (or those to a port) fails with this errno; 0 ends that."""
         self.recording.error = error_number
+        self.recording.error_port = port
 
     def add_stats(self, short_sends: int64_t = 0, tx_errors: int64_t = 0, last_errno: int32_t = 0):
         """What the engine counts at its next flush is added to its statistics at once."""
@@ -372,11 +394,19 @@ class SenderKit:
 
     # --- what comes in ---------------------------------------------------------------------------
 
-    def receive(self, datagram: bytes, now_ns: int64_t, segment_length: int32_t = 0) -> None:
+    def receive(
+        self,
+        datagram: bytes,
+        now_ns: int64_t,
+        segment_length: int32_t = 0,
+        source_host: str = "127.0.0.1",
+        source_port: int32_t = 40999,
+    ) -> None:
         """Hand a datagram to the endpoint."""
         received: RxDatagram
         memset(address(received), 0, sizeof(RxDatagram))
-        address_from_text(address(received.source), "127.0.0.1", 40999)
+        address_from_text(address(received.source), source_host, source_port)
+        self.engine.now_ns = now_ns
         received.data = cast(pointer[uint8_t], cast(cython.p_char, datagram))
         received.length = len(datagram)
         received.segment_length = segment_length
@@ -407,17 +437,47 @@ class SenderKit:
         """One duty cycle; work count."""
         return send_cycle(address(self.sender), now_ns, now_ns // 1_000_000)
 
+    def add_destination(self, registration_id: int64_t, port: int32_t) -> None:
+        """The command of the control plane; to 127.0.0.1, port 0: not resolved yet."""
+        self._tell_destination(TO_SENDER_ADD_DESTINATION, registration_id, port)
+
+    def change_destination(self, registration_id: int64_t, port: int32_t) -> None:
+        """The command of the control plane."""
+        self._tell_destination(TO_SENDER_CHANGE_DESTINATION, registration_id, port)
+
+    def remove_destination(self, registration_id: int64_t) -> None:
+        """The command of the control plane."""
+        self._tell_destination(TO_SENDER_REMOVE_DESTINATION, registration_id, 0)
+
+    @cfunc
+    @exceptval(-1, check=False)
+    def _tell_destination(
+        self, msg_type_id: int32_t, registration_id: int64_t, port: int32_t
+    ) -> cython.int:
+        command: AgentCommand
+        memset(address(command), 0, sizeof(AgentCommand))
+        command.item = address(self.endpoint)
+        command.id = registration_id
+        if port > 0:
+            address_from_text(address(command.address), "127.0.0.1", port)
+        return self._write(msg_type_id, address(command))
+
     @cfunc
     @exceptval(-1, check=False)
     def _tell(self, msg_type_id: int32_t, item: p_void) -> cython.int:
         command: AgentCommand
         memset(address(command), 0, sizeof(AgentCommand))
         command.item = item
+        return self._write(msg_type_id, address(command))
+
+    @cfunc
+    @exceptval(-1, check=False)
+    def _write(self, msg_type_id: int32_t, command: pointer[AgentCommand]) -> cython.int:
         if (
             mpsc_ring_write(
                 address(self.shared.to_sender),
                 msg_type_id,
-                address(command),
+                command,
                 sizeof(AgentCommand),
             )
             != RING_OK
@@ -604,6 +664,7 @@ class PublicationKit:
 
     def send(self, now_ns: int64_t) -> int:
         """One turn of the publication in the sender's cycle: bytes, or -errno."""
+        self.sender_kit.engine.now_ns = now_ns
         return publication_send(address(self.publication), now_ns)
 
     @property

@@ -10,7 +10,7 @@ from volans.testing.simulator_ledger import Ledger, SimulationError
 from volans.testing.simulator_plan import ACTIVE_NS, TERM_LENGTH, S
 
 if TYPE_CHECKING:
-    from volans.testing.simulator_actors import SubscriberActor
+    from volans.testing.simulator_subscriber import SubscriberActor
     from volans.testing.simulator_world import World
 
 PUBLISH_LIMIT_NS = 20 * S

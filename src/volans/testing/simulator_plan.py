@@ -51,7 +51,7 @@ class PublisherPlan:
     longest: int
     gap_ns: int  # mean time between messages
     burst: int
-    claims: bool  # short messages by try_claim, some of them aborted
+    way: str  # of publishing: offer, gather, batch, or claim (some of them aborted)
     closes_when_done: bool
     dies_in_claim: bool  # the client vanishes after this publisher's last message, a claim open
 
@@ -63,6 +63,7 @@ class SubscriberPlan:
     client: int
     is_spy: bool
     start_ns: int
+    way: str  # of polling: poll, controlled (with aborts), or batch
     limit: int
     gap_ns: int  # time between polls
     absences: tuple[tuple[int, int], ...]  # (from, to)
@@ -77,9 +78,18 @@ class StreamPlan:
     driver: int  # of the subscribers, and of everybody for ipc
     stream_id: int
     channel: str
+    options: tuple[str, ...]  # of the publishers' channel
     is_reliable: bool
     publishers: tuple[PublisherPlan, ...]
     subscribers: tuple[SubscriberPlan, ...]
+
+    @property
+    def publisher_channel(self) -> str:
+        """Channel as the publishers say it."""
+        separator = "|" if "?" in self.channel else "?"
+        return (
+            separator.join((self.channel, "|".join(self.options))) if self.options else self.channel
+        )
 
     @property
     def subscriber_channel(self) -> str:
@@ -123,7 +133,9 @@ class Plan:
         lines = [f"seed {self.seed}: {self.driver_count} drivers, clients at {self.client_drivers}"]
         lines.append(f"  {self.fault}")
         for stream in self.streams:
-            lines.append(f"  stream {stream.stream_id} {stream.subscriber_channel}")
+            lines.append(
+                f"  stream {stream.stream_id} {stream.subscriber_channel} {stream.options}"
+            )
             lines += [f"    {publisher}" for publisher in stream.publishers]
             lines += [f"    {subscriber}" for subscriber in stream.subscribers]
         lines += [f"  {disturbance}" for disturbance in self.disturbances]
@@ -178,6 +190,12 @@ def _stream(
         at = client_drivers[publishers[0].client]
         nearby = [i for i, driver_of in enumerate(client_drivers) if driver_of == at]
         subscribers.append(_subscriber(random, nearby, True))
+    mtu = random.choice((0, 0, 576, 8192))
+    options = [f"mtu={mtu}"] if mtu else []
+    if all(publisher.is_exclusive for publisher in publishers) and random.random() < 0.5:
+        # Just before the term id wraps round to negative numbers.
+        begin = random.randrange(0, TERM_LENGTH, 32)
+        options.append(f"init-term-id={2**31 - 2}|term-id={2**31 - 1}|term-offset={begin}")
     channel = (
         f"aeron:udp?endpoint=10.0.0.{driver + 1}:{FIRST_PORT + number}"
         if kind == "udp"
@@ -189,6 +207,7 @@ def _stream(
         driver,
         1000 + number,
         channel,
+        tuple(options),
         kind == "ipc" or random.random() < 0.75,
         publishers,
         tuple(subscribers),
@@ -214,7 +233,7 @@ def _publisher(random: Random, clients: list[int]) -> PublisherPlan:
         longest=longest,
         gap_ns=random.choice((0, 200 * US, 2 * MS, 10 * MS)),
         burst=random.choice((1, 4, 16)),
-        claims=random.random() < 0.3,
+        way=random.choice(("offer", "offer", "gather", "batch", "claim", "claim")),
         closes_when_done=random.random() < 0.4,
         dies_in_claim=random.random() < 0.04,
     )
@@ -229,6 +248,7 @@ def _subscriber(random: Random, clients: list[int], is_spy: bool) -> SubscriberP
         client=random.choice(clients),
         is_spy=is_spy,
         start_ns=random.choice((0, 0, random.randrange(0, 400 * MS))),
+        way=random.choice(("poll", "poll", "controlled", "batch")),
         limit=random.choice((1, 10, 256)),
         gap_ns=random.choice((0, 0, 1 * MS, 5 * MS)),
         absences=tuple(absences),

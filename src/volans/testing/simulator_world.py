@@ -12,7 +12,7 @@ from volans.driver.media_driver import MediaDriver
 from volans.driver.naming.resolve import DefaultResolver
 from volans.memory.clocks import ManualClock
 from volans.memory.error_log import ErrorLogReader
-from volans.testing.simulator_actors import ClientActor, PublisherActor, SubscriberActor
+from volans.testing.simulator_client import ClientActor
 from volans.testing.simulator_ledger import Ledger, SimulationError, framed_length
 from volans.testing.simulator_plan import (
     CLIENT_LIVENESS_NS,
@@ -29,6 +29,8 @@ from volans.testing.simulator_plan import (
     Plan,
     StreamPlan,
 )
+from volans.testing.simulator_publisher import PublisherActor
+from volans.testing.simulator_subscriber import SubscriberActor
 from volans.transport.simulated import SimulatedNetwork
 
 if TYPE_CHECKING:
@@ -43,7 +45,7 @@ LONGEST_STEP_NS = 10 * MS
 ERROR_BUFFER_LENGTH = 4 << 20
 FLOW_CONTROL_SAMPLE = 8  # steps
 # Padding takes no room, so it is sent when its header fits; it is shorter than what did not fit.
-MAX_PADDING = framed_length(MAX_MESSAGE_LENGTH, 1_376)
+MAX_PADDING = framed_length(MAX_MESSAGE_LENGTH, 576 - 32)
 
 
 class Hooks:
