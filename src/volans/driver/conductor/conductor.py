@@ -198,6 +198,8 @@ class Conductor:
         assert isinstance(command, c.AddPublication)
         uri = ChannelUri.parse(command.channel)
         uri.validate()
+        if uri.is_spy:
+            raise InvalidChannelError(None, command.channel, "aeron-spy: for subscriptions only")
         client = self._clients.get_or_add(command.client_id)
         streams = self._ipc if uri.is_ipc else self._publications
         is_exclusive = isinstance(command, c.AddExclusivePublication)

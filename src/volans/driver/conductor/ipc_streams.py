@@ -13,6 +13,7 @@ from volans.driver.conductor.publication_links import (
     log_parameters,
     publication_position_counters,
     publication_ready,
+    with_start,
 )
 from volans.driver.conductor.rejections import ipc_rejection_event
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
@@ -109,7 +110,7 @@ class IpcStreams:
         """Find or make the stream, then answer; `when_done` is called when that is finished."""
         parameters = PublicationParameters.of(uri, self._context.config)
         if not is_exclusive:
-            shared = self._find_shared(command.stream_id, parameters.session_id)
+            shared = self._find_shared(command.stream_id)
             if shared is not None:
                 check_same_stream(uri, parameters, shared.parameters, shared.session_id)
                 self._answer(client, command, shared)
@@ -124,6 +125,7 @@ class IpcStreams:
         session_id = parameters.session_id
         if session_id is None:
             session_id = self._session_ids.next(used)
+        parameters = with_start(self._context, parameters)
         log = log_parameters(
             self._context,
             parameters,
@@ -195,13 +197,12 @@ class IpcStreams:
         stream.change_references(+1)
         self._context.events.send(publication_ready(command, stream))
 
-    def _find_shared(self, stream_id: int, session_id: int | None) -> IpcStream | None:
+    def _find_shared(self, stream_id: int) -> IpcStream | None:
         for stream in self._streams.values():
             if (
                 stream.stream_id == stream_id
                 and not stream.is_exclusive
                 and stream.owner.state_name == "ACTIVE"
-                and session_id in (None, stream.session_id)
             ):
                 return stream
         return None

@@ -18,6 +18,7 @@ from volans.driver.conductor.publication_links import (
     publication_position_counters,
     publication_ready,
     stream_counter,
+    with_start,
 )
 from volans.driver.conductor.strategies import FlowControlChoice
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
@@ -152,7 +153,7 @@ class NetworkPublications:
             check_same_socket(endpoint, channel, command.channel)
             shared = None
             if not is_exclusive:
-                shared = self._find_shared(endpoint, command.stream_id, parameters.session_id)
+                shared = self._find_shared(endpoint, command.stream_id)
             if shared is not None:
                 check_same_stream(uri, parameters, shared.parameters, shared.session_id)
                 self._answer(client, command, shared)
@@ -180,6 +181,7 @@ class NetworkPublications:
         except BaseException:
             self._release_endpoint(endpoint)
             raise
+        parameters = with_start(context, parameters)
         log = log_parameters(
             context,
             parameters,
@@ -335,16 +337,13 @@ class NetworkPublications:
         stream.change_references(+1)
         self._context.events.send(publication_ready(command, stream))
 
-    def _find_shared(
-        self, endpoint: SendEndpoint, stream_id: int, session_id: int | None
-    ) -> NetworkStream | None:
+    def _find_shared(self, endpoint: SendEndpoint, stream_id: int) -> NetworkStream | None:
         for stream in self._streams.values():
             if (
                 stream.endpoint is endpoint
                 and stream.stream_id == stream_id
                 and not stream.is_exclusive
                 and stream.owner.state_name == "ACTIVE"
-                and session_id in (None, stream.session_id)
             ):
                 return stream
         return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from volans.driver.conductor.errors import invalid_channel
@@ -52,6 +53,16 @@ class PublicationLink:
         self.stream.change_references(-1)
 
 
+def with_start(
+    context: ConductorContext, parameters: PublicationParameters
+) -> PublicationParameters:
+    """The initial term id is random unless the channel gives it."""
+    if parameters.start is not None:
+        return parameters
+    initial_term_id = _int32(context.shared.random())
+    return replace(parameters, start=(initial_term_id, initial_term_id, 0))
+
+
 def log_parameters(
     context: ConductorContext,
     parameters: PublicationParameters,
@@ -64,12 +75,9 @@ def log_parameters(
     socket_rcvbuf_length: int = 0,
     group: bool = False,
 ) -> LogParameters:
-    """Of a publication's log; the initial term id is random unless the channel gives it."""
-    if parameters.start is None:
-        initial_term_id = _int32(context.shared.random())
-        start_term_id, start_term_offset = initial_term_id, 0
-    else:
-        initial_term_id, start_term_id, start_term_offset = parameters.start
+    """Of a publication's log, which starts where `with_start` said."""
+    assert parameters.start is not None
+    initial_term_id, start_term_id, start_term_offset = parameters.start
     return LogParameters(
         correlation_id=registration_id,
         session_id=session_id,
