@@ -106,8 +106,9 @@ cpdef enum:
     TO_SENDER_REMOVE_ENDPOINT = 2
     TO_SENDER_ADD_PUBLICATION = 3       # NetworkPublication *
     TO_SENDER_REMOVE_PUBLICATION = 4
-    TO_SENDER_ADD_DESTINATION = 5
-    TO_SENDER_REMOVE_DESTINATION = 6
+    TO_SENDER_ADD_DESTINATION = 5       # SendChannelEndpoint *, id = registration id, address (length 0: unresolved yet)
+    TO_SENDER_REMOVE_DESTINATION = 6    # SendChannelEndpoint *, id
+    TO_SENDER_CHANGE_DESTINATION = 7    # SendChannelEndpoint *, id, address: its name has moved
     TO_RECEIVER_ADD_ENDPOINT = 1        # ReceiveChannelEndpoint *
     TO_RECEIVER_REMOVE_ENDPOINT = 2
     TO_RECEIVER_ADD_SUBSCRIPTION = 3    # ReceiveChannelEndpoint *, stream_id: any session
@@ -329,6 +330,27 @@ cdef struct NetworkPublication:
     Int64Map receiver_liveness          # receiver id → deadline (boxed int64)
     int32_t sender_index                # place in the sender's array
 
+cpdef enum:
+    DESTINATIONS_NONE = 0               # one peer: the endpoint's `destination`
+    DESTINATIONS_MANUAL = 1             # the control plane adds and removes
+    DESTINATIONS_DYNAMIC = 2            # learnt from status messages
+    SEND_DESTINATIONS_MAX = 4096        # learnt of one endpoint: strangers cannot make it grow without end
+
+cdef struct SendDestination:            # sender
+    Address address                     # length 0: its name has no address yet
+    int64_t registration_id             # -1: learnt
+    int64_t receiver_id
+    bint is_receiver_id_known
+    int64_t time_of_last_activity_ns
+
+cdef struct SendDestinations:           # sender
+    SendDestination *array
+    int32_t count
+    int32_t capacity
+    int32_t mode                        # DESTINATIONS_..., written once
+    int32_t round_robin_index
+    int64_t *count_counter              # mdc-num-dest
+
 cdef struct SendChannelEndpoint:
     Endpoint endpoint                   # transport
     Engine *engine                      # the sender's
@@ -343,6 +365,7 @@ cdef struct SendChannelEndpoint:
     Int64Map publications               # sender; compound_key(stream_id, session_id) → NetworkPublication *
     int64_t time_of_last_status_message_ns
     int32_t sender_released             # shared: sender → control plane
+    SendDestinations destinations
 
 # --- images ------------------------------------------------------------------------------------------
 cdef struct CongestionControl:

@@ -21,6 +21,9 @@ from cython.cimports.volans.driver.image_pacing import (
     image_init_conductor_state,
 )
 from cython.cimports.volans.driver.layout import (
+    DESTINATIONS_DYNAMIC,
+    DESTINATIONS_MANUAL,
+    DESTINATIONS_NONE,
     STREAM_ACTIVE,
     IpcPublication,
     NetworkPublication,
@@ -29,6 +32,7 @@ from cython.cimports.volans.driver.layout import (
     SendChannelEndpoint,
 )
 from cython.cimports.volans.driver.retransmit import retransmit_close, retransmit_init
+from cython.cimports.volans.driver.send_destinations import send_destinations_free
 from cython.cimports.volans.driver.shared import SharedState
 from cython.cimports.volans.driver.subscribable import subscribable_free
 from cython.cimports.volans.log.buffers import log_buffers_wrap, log_producer_position
@@ -182,10 +186,15 @@ class SendEndpointOwner:
         multicast_ttl: int32_t = 0,
         multicast_interface_index: int32_t = 0,
         multicast_interface: bytes = b"",
+        control_mode: str = "",
+        destination_count_counter_id: int32_t = -1,
         socket_sndbuf_length: int32_t = 0,
         socket_rcvbuf_length: int32_t = 0,
     ):
-        """Open and bind. Addresses are sockaddr bytes. Raises OSError of the bind."""
+        """Open and bind. Addresses are sockaddr bytes. Raises OSError of the bind.
+
+        `control_mode` "manual" or "dynamic": to destinations instead of `destination`.
+        """
         state: pointer[SendChannelEndpoint] = self.state
         options: EndpointOptions
         local: Address
@@ -206,7 +215,12 @@ class SendEndpointOwner:
         state.channel_status = counter(counters, channel_status_counter_id)
         state.multicast_ttl = multicast_ttl
         state.is_multicast = is_multicast
-        state.is_unicast = not is_multicast and state.destination.length > 0
+        if control_mode:
+            state.destinations.mode = (
+                DESTINATIONS_MANUAL if control_mode == "manual" else DESTINATIONS_DYNAMIC
+            )
+            state.destinations.count_counter = counter(counters, destination_count_counter_id)
+        state.is_unicast = not is_multicast and state.destinations.mode == DESTINATIONS_NONE
         state.has_group_semantics = has_group_semantics
         state.endpoint.owner = state
         result: int32_t = state.engine.ops.endpoint_open(
@@ -225,6 +239,7 @@ class SendEndpointOwner:
     def __dealloc__(self):
         if self.state != cython.NULL:
             int64_map_free(address(self.state.publications))
+            send_destinations_free(address(self.state.destinations))
             free(self.state)
 
     @property

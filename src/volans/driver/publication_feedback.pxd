@@ -6,4 +6,4 @@ from volans.transport.contract cimport Address
 cdef void publication_on_status_message(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
 cdef void publication_on_nak(NetworkPublication *publication, const uint8_t *frame, int32_t length, int64_t now_ns) noexcept nogil
 cdef void publication_on_rttm(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source) noexcept nogil
-cdef void publication_on_error_frame(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
+cdef void publication_on_error_frame(NetworkPublication *publication, const uint8_t *frame, int32_t length, const Address *source, int64_t destination_registration_id, int64_t now_ns) noexcept nogil

@@ -153,6 +153,7 @@ def publication_on_error_frame(
     frame: pointer[cython.const[uint8_t]],
     length: int32_t,
     source: pointer[cython.const[Address]],
+    destination_registration_id: int64_t,
     now_ns: int64_t,
 ) -> cython.void:
     error: pointer[cython.const[ErrorFrame]] = cast(pointer[cython.const[ErrorFrame]], frame)
@@ -163,7 +164,7 @@ def publication_on_error_frame(
         return
     memset(address(report), 0, sizeof(PublicationErrorReport))
     report.registration_id = publication.registration_id
-    report.destination_registration_id = -1
+    report.destination_registration_id = destination_registration_id
     report.session_id = error.session_id
     report.stream_id = error.stream_id
     report.receiver_id = error.receiver_id

@@ -12,16 +12,25 @@ from cython.cimports.libc.string import memcpy
 from cython.cimports.volans.driver.layout import (
     SYSTEM_BYTES_SENT,
     SYSTEM_SHORT_SENDS,
+    TO_SENDER_ADD_DESTINATION,
     TO_SENDER_ADD_ENDPOINT,
     TO_SENDER_ADD_PUBLICATION,
+    TO_SENDER_CHANGE_DESTINATION,
+    TO_SENDER_REMOVE_DESTINATION,
     TO_SENDER_REMOVE_ENDPOINT,
     TO_SENDER_REMOVE_PUBLICATION,
     AgentCommand,
     NetworkPublication,
     SendChannelEndpoint,
+    SendDestinations,
     SenderState,
 )
 from cython.cimports.volans.driver.publication import publication_send
+from cython.cimports.volans.driver.send_destinations import (
+    send_destinations_add,
+    send_destinations_change,
+    send_destinations_remove,
+)
 from cython.cimports.volans.driver.send_endpoint import (
     send_endpoint_add_publication,
     send_endpoint_on_datagram,
@@ -120,6 +129,22 @@ def remove_publication(
 @cfunc
 @nogil
 @exceptval(check=False)
+def on_destination_command(
+    sender: pointer[SenderState], msg_type_id: int32_t, command: pointer[AgentCommand]
+) -> cython.void:
+    endpoint: pointer[SendChannelEndpoint] = cast(pointer[SendChannelEndpoint], command.item)
+    destinations: pointer[SendDestinations] = address(endpoint.destinations)
+    if msg_type_id == TO_SENDER_ADD_DESTINATION:
+        send_destinations_add(destinations, command.id, address(command.address), sender.now_ns)
+    elif msg_type_id == TO_SENDER_REMOVE_DESTINATION:
+        send_destinations_remove(destinations, command.id)
+    elif msg_type_id == TO_SENDER_CHANGE_DESTINATION:
+        send_destinations_change(destinations, command.id, address(command.address))
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def on_command(
     msg_type_id: int32_t, payload: pointer[uint8_t], length: int32_t, clientd: p_void
 ) -> cython.void:
@@ -136,6 +161,8 @@ def on_command(
         add_publication(sender, cast(pointer[NetworkPublication], command.item))
     elif msg_type_id == TO_SENDER_REMOVE_PUBLICATION:
         remove_publication(sender, cast(pointer[NetworkPublication], command.item))
+    else:
+        on_destination_command(sender, msg_type_id, address(command))
 
 
 @cfunc

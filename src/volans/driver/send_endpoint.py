@@ -12,6 +12,7 @@ from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.volans.driver.frame_validation import is_frame_valid
 from cython.cimports.volans.driver.layout import (
+    DESTINATIONS_NONE,
     SYSTEM_ERROR_FRAMES_RECEIVED,
     SYSTEM_INVALID_PACKETS,
     SYSTEM_NAK_MESSAGES_RECEIVED,
@@ -25,6 +26,10 @@ from cython.cimports.volans.driver.publication_feedback import (
     publication_on_nak,
     publication_on_rttm,
     publication_on_status_message,
+)
+from cython.cimports.volans.driver.send_destinations import (
+    send_destinations_find,
+    send_destinations_heard,
 )
 from cython.cimports.volans.log.layout import TERM_MAX_LENGTH
 from cython.cimports.volans.log.position import compute_position
@@ -150,10 +155,17 @@ def on_status_message(
         count_invalid(endpoint)
         return
     counter_add(endpoint.shared.system[SYSTEM_STATUS_MESSAGES_RECEIVED], 1)
-    if publication == cython.NULL:
-        return
-    if not message.flags & SM_FLAG_SEND_SETUP and not is_near_sender(publication, message):
+    if (
+        publication != cython.NULL
+        and not message.flags & SM_FLAG_SEND_SETUP
+        and not is_near_sender(publication, message)
+    ):
         counter_add(endpoint.shared.system[SYSTEM_STATUS_MESSAGES_REJECTED], 1)
+        return
+    if endpoint.destinations.mode != DESTINATIONS_NONE:
+        # Also for streams that are not here: so a receiver asks for the first SETUP.
+        send_destinations_heard(address(endpoint.destinations), message.receiver_id, source, now_ns)
+    if publication == cython.NULL:
         return
     publication_on_status_message(publication, frame, length, source, now_ns)
     endpoint.time_of_last_status_message_ns = now_ns
@@ -205,7 +217,14 @@ def on_error_frame(
     counter_add(endpoint.shared.system[SYSTEM_ERROR_FRAMES_RECEIVED], 1)
     publication = find(endpoint, error.stream_id, error.session_id)
     if publication != cython.NULL:
-        publication_on_error_frame(publication, frame, length, source, now_ns)
+        publication_on_error_frame(
+            publication,
+            frame,
+            length,
+            source,
+            send_destinations_find(address(endpoint.destinations), error.receiver_id, source),
+            now_ns,
+        )
 
 
 @cfunc

@@ -3,14 +3,18 @@
 
 from __future__ import annotations
 
+import cython
 from cython import address, bint, cast, cclass, cfunc, exceptval, nogil, p_void, pointer, sizeof
 from cython.cimports.libc.stdint import int32_t, int64_t
-from cython.cimports.libc.string import memset
+from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.volans.agents.native import NativeAgent, make_native_agent
 from cython.cimports.volans.driver.layout import (
     SYSTEM_SENDER_PROXY_FAILS,
+    TO_SENDER_ADD_DESTINATION,
     TO_SENDER_ADD_ENDPOINT,
     TO_SENDER_ADD_PUBLICATION,
+    TO_SENDER_CHANGE_DESTINATION,
+    TO_SENDER_REMOVE_DESTINATION,
     TO_SENDER_REMOVE_ENDPOINT,
     TO_SENDER_REMOVE_PUBLICATION,
     AgentCommand,
@@ -79,6 +83,44 @@ class Sender:
         """Let go of a publication and of what is queued out of its log."""
         return self._tell(TO_SENDER_REMOVE_PUBLICATION, publication.state)
 
+    def add_destination(
+        self, endpoint: SendEndpointOwner, registration_id: int64_t, sockaddr: bytes
+    ) -> bool:
+        """Send to one more address (sockaddr bytes; empty: its name is not resolved yet)."""
+        return self._tell_destination(
+            TO_SENDER_ADD_DESTINATION, endpoint, registration_id, sockaddr
+        )
+
+    def change_destination(
+        self, endpoint: SendEndpointOwner, registration_id: int64_t, sockaddr: bytes
+    ) -> bool:
+        """The name of a destination has another address now."""
+        return self._tell_destination(
+            TO_SENDER_CHANGE_DESTINATION, endpoint, registration_id, sockaddr
+        )
+
+    def remove_destination(self, endpoint: SendEndpointOwner, registration_id: int64_t) -> bool:
+        """Send to a destination no longer."""
+        return self._tell_destination(TO_SENDER_REMOVE_DESTINATION, endpoint, registration_id, b"")
+
+    @cfunc
+    def _tell_destination(
+        self,
+        msg_type_id: int32_t,
+        endpoint: SendEndpointOwner,
+        registration_id: int64_t,
+        sockaddr: bytes,
+    ) -> object:
+        command: AgentCommand
+        if len(sockaddr) not in (0, 16, 28):
+            raise ValueError(f"socket address of {len(sockaddr)} bytes: 16 or 28 are possible")
+        memset(address(command), 0, sizeof(AgentCommand))
+        command.item = endpoint.state
+        command.id = registration_id
+        memcpy(command.address.bytes, cast(cython.p_char, sockaddr), len(sockaddr))
+        command.address.length = len(sockaddr)
+        return self._write(msg_type_id, address(command))
+
     @cfunc
     @nogil
     @exceptval(check=False)
@@ -86,11 +128,17 @@ class Sender:
         command: AgentCommand
         memset(address(command), 0, sizeof(AgentCommand))
         command.item = item
+        return self._write(msg_type_id, address(command))
+
+    @cfunc
+    @nogil
+    @exceptval(check=False)
+    def _write(self, msg_type_id: int32_t, command: pointer[AgentCommand]) -> bint:
         if (
             mpsc_ring_write(
                 address(self.state.shared.to_sender),
                 msg_type_id,
-                address(command),
+                command,
                 sizeof(AgentCommand),
             )
             == RING_OK
