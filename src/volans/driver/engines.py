@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING
 
 from volans.errors import ConfigError
@@ -12,6 +13,15 @@ if TYPE_CHECKING:
     from volans.transport.registry import EngineHandle
 
 LOSS_INTERCEPTOR = "loss"
+
+
+def default_socket_buffer_lengths() -> tuple[int, int]:
+    """(send, receive) buffer bytes this system gives a UDP socket that asks for none."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        return (
+            probe.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF),
+            probe.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF),
+        )
 
 
 def make_engines(config: DriverConfig) -> tuple[EngineHandle, EngineHandle]:

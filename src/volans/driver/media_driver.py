@@ -34,7 +34,7 @@ from volans.driver.config import DriverConfig
 from volans.driver.config_table import BY_NAME
 from volans.driver.control_agent import ControlAgent
 from volans.driver.directory import prepare_directory, remove_directory
-from volans.driver.engines import make_engines
+from volans.driver.engines import default_socket_buffer_lengths, make_engines
 from volans.driver.naming.resolve import DefaultResolver
 from volans.driver.pacer import Pacer
 from volans.driver.receiver import Receiver
@@ -176,6 +176,9 @@ class MediaDriver:
             resolver=resolver if resolver is not None else DefaultResolver(),
             resources=self._resources,
             receiver_id_base=self._shared.random() or 1,
+            default_socket_buffer_lengths=(
+                default_socket_buffer_lengths() if engines is None else (0, 0)
+            ),
             now_ns=clock_ns(),
             now_ms=now_ms,
         )

@@ -44,6 +44,8 @@ class ConductorContext:
     resolver: Resolver
     resources: ResourceJobs
     receiver_id_base: int
+    # (send, receive) bytes of a socket that asks for none; logs tell them.
+    default_socket_buffer_lengths: tuple[int, int] = (0, 0)
     now_ns: int = 0
     now_ms: int = 0
     tasks: list[Iterator[None]] = field(default_factory=list)

@@ -189,8 +189,8 @@ class NetworkPublications:
             session_id=session_id,
             stream_id=command.stream_id,
             is_exclusive=is_exclusive,
-            socket_sndbuf_length=endpoint.owner.socket_sndbuf_length,
-            socket_rcvbuf_length=endpoint.owner.socket_rcvbuf_length,
+            socket_sndbuf_length=channel.socket_sndbuf_length or 0,
+            socket_rcvbuf_length=channel.socket_rcvbuf_length or 0,
             group=channel.is_multicast,
         )
 

@@ -60,6 +60,7 @@ class PublicationParameters:
     entity_tag: int
     response_correlation_id: int
     max_resend: int
+    channel_max_resend: int  # 0 unless the channel gives it
     untethered: UntetheredTimeouts
 
     @classmethod
@@ -86,6 +87,7 @@ class PublicationParameters:
             entity_tag=_given(uri.entity_tag, NULL_VALUE),
             response_correlation_id=_given(uri.response_correlation_id, NULL_VALUE),
             max_resend=_given(uri.max_resend, config.max_resend),
+            channel_max_resend=_given(uri.max_resend, 0),
             untethered=UntetheredTimeouts.of(uri, config),
         )
 
