@@ -16,9 +16,13 @@ from cython.cimports.volans.driver.layout import (
     TO_CONTROL_PUBLICATION_DONE,
     TO_CONTROL_PUBLICATION_ERROR,
     TO_CONTROL_PUBLICATION_LINGER,
+    TO_CONTROL_SUBSCRIBER_ACTIVE,
+    TO_CONTROL_SUBSCRIBER_CLOSED,
+    TO_CONTROL_SUBSCRIBER_LINGER,
     CreateImageRequest,
     PublicationErrorReport,
     StreamEvent,
+    SubscriberEvent,
 )
 from cython.cimports.volans.transport.contract import Address
 
@@ -38,6 +42,23 @@ class StreamChange:
 
     change: str
     registration_id: int
+
+
+SUBSCRIBER_EVENTS = {
+    TO_CONTROL_SUBSCRIBER_LINGER: "linger",
+    TO_CONTROL_SUBSCRIBER_ACTIVE: "active",
+    TO_CONTROL_SUBSCRIBER_CLOSED: "closed",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class SubscriberChange:
+    """An untethered subscriber of a stream; `change` is a value of SUBSCRIBER_EVENTS."""
+
+    change: str
+    registration_id: int  # of the stream
+    subscription_registration_id: int
+    counter_id: int
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,6 +104,15 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
     length = len(payload)
     request: pointer[CreateImageRequest]
     report: pointer[PublicationErrorReport]
+    subscriber: pointer[SubscriberEvent]
+    if msg_type_id in SUBSCRIBER_EVENTS and length == sizeof(SubscriberEvent):
+        subscriber = cast(pointer[SubscriberEvent], cast(p_void, data))
+        return SubscriberChange(
+            SUBSCRIBER_EVENTS[msg_type_id],
+            subscriber.registration_id,
+            subscriber.subscription_registration_id,
+            subscriber.counter_id,
+        )
     if msg_type_id in STREAM_EVENTS and length == sizeof(StreamEvent):
         return StreamChange(
             STREAM_EVENTS[msg_type_id],

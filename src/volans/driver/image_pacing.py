@@ -23,15 +23,18 @@ from cython.cimports.volans.driver.layout import (
     TO_RECEIVER_REMOVE_IMAGE,
     PublicationImage,
     StreamEvent,
+    TetherRules,
 )
 from cython.cimports.volans.driver.loss_detector import loss_detector_init, loss_detector_scan
 from cython.cimports.volans.driver.receiver_commands import command_receiver
 from cython.cimports.volans.driver.subscribable import (
     active_position_bounds,
+    fastest_working_position,
     subscribable_add,
     subscribable_remove,
     working_count,
 )
+from cython.cimports.volans.driver.tether import tether_check
 from cython.cimports.volans.log.clean import log_clean
 from cython.cimports.volans.memory.atomic import (
     fence_release,
@@ -244,12 +247,31 @@ def has_ended(image: pointer[PublicationImage], now_ns: int64_t) -> bint:
 @cfunc
 @nogil
 @exceptval(check=False)
+def check_untethered(image: pointer[PublicationImage], now_ns: int64_t) -> cython.void:
+    rules: TetherRules
+    window: int64_t = image.next_sm_receiver_window_length
+    rules.window_limit_position = (
+        fastest_working_position(address(image.subscribers)) - window + window // 4
+    )
+    rules.join_position = image_join_position(image)
+    rules.window_limit_timeout_ns = image.untethered_window_limit_timeout_ns
+    rules.linger_timeout_ns = image.untethered_linger_timeout_ns
+    rules.resting_timeout_ns = image.untethered_resting_timeout_ns
+    tether_check(
+        address(image.subscribers), image.shared, image.correlation_id, address(rules), now_ns
+    )
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def image_on_time_event(
     image: pointer[PublicationImage], now_ns: int64_t, now_ms: int64_t
 ) -> cython.void:
     index: int32_t
     since_change_ns: int64_t = now_ns - image.time_of_last_state_change_ns
     if image.state == STREAM_ACTIVE:
+        check_untethered(image, now_ns)
         if has_ended(image, now_ns):
             to_draining(image, now_ns)
     elif image.state == STREAM_DRAINING:

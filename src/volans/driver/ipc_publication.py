@@ -22,6 +22,7 @@ from cython.cimports.volans.driver.layout import (
     TO_CONTROL_IPC_DONE,
     TO_CONTROL_IPC_LINGER,
     IpcPublication,
+    TetherRules,
 )
 from cython.cimports.volans.driver.shared import stream_event
 from cython.cimports.volans.driver.subscribable import (
@@ -30,6 +31,7 @@ from cython.cimports.volans.driver.subscribable import (
     subscribable_remove,
     working_count,
 )
+from cython.cimports.volans.driver.tether import tether_check
 from cython.cimports.volans.log.buffers import log_producer_position
 from cython.cimports.volans.log.clean import log_clean
 from cython.cimports.volans.log.unblock import log_unblock
@@ -164,6 +166,26 @@ def revoke(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void
 @cfunc
 @nogil
 @exceptval(check=False)
+def check_untethered(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void:
+    rules: TetherRules
+    window: int64_t = publication.term_window_length
+    rules.window_limit_position = publication.consumer_position - window + window // 4
+    rules.join_position = publication.consumer_position
+    rules.window_limit_timeout_ns = publication.untethered_window_limit_timeout_ns
+    rules.linger_timeout_ns = publication.untethered_linger_timeout_ns
+    rules.resting_timeout_ns = publication.untethered_resting_timeout_ns
+    tether_check(
+        address(publication.subscribers),
+        publication.shared,
+        publication.registration_id,
+        address(rules),
+        now_ns,
+    )
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def ipc_on_time_event(
     publication: pointer[IpcPublication], now_ns: int64_t, now_ms: int64_t
 ) -> cython.void:
@@ -174,6 +196,7 @@ def ipc_on_time_event(
         if load_acquire_u8(address(publication.log.metadata.is_publication_revoked)) != 0:
             revoke(publication, now_ns)
             return
+        check_untethered(publication, now_ns)
         store_release_i32(
             address(publication.log.metadata.is_connected),
             working_count(address(publication.subscribers)) > 0,

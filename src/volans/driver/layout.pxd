@@ -189,6 +189,14 @@ cdef struct Subscriber:                 # conductor
     bint is_tether
     bint is_rejoin
 
+# When an untethered subscriber of a stream has lagged, lingered or rested for long enough.
+cdef struct TetherRules:
+    int64_t window_limit_position       # at or behind that, a subscriber lags
+    int64_t join_position               # where it reads on when it has rested
+    int64_t window_limit_timeout_ns
+    int64_t linger_timeout_ns
+    int64_t resting_timeout_ns
+
 cdef struct Subscribable:               # conductor
     Subscriber *array
     int32_t count

@@ -19,6 +19,7 @@ from cython.cimports.volans.driver.layout import (
     TO_CONTROL_PUBLICATION_DONE,
     TO_CONTROL_PUBLICATION_LINGER,
     NetworkPublication,
+    TetherRules,
 )
 from cython.cimports.volans.driver.publication_status import (
     publication_has_subscribers,
@@ -31,6 +32,7 @@ from cython.cimports.volans.driver.subscribable import (
     subscribable_remove,
     working_count,
 )
+from cython.cimports.volans.driver.tether import tether_check
 from cython.cimports.volans.log.buffers import log_producer_position
 from cython.cimports.volans.log.clean import log_clean
 from cython.cimports.volans.log.unblock import log_unblock
@@ -205,11 +207,33 @@ def on_revoked(publication: pointer[NetworkPublication], now_ns: int64_t) -> cyt
 @cfunc
 @nogil
 @exceptval(check=False)
+def check_untethered(publication: pointer[NetworkPublication], now_ns: int64_t) -> cython.void:
+    rules: TetherRules
+    window: int64_t = publication.term_window_length
+    rules.join_position = load_acquire_i64(publication.sender_position)
+    rules.window_limit_position = rules.join_position - window + window // 4
+    rules.window_limit_timeout_ns = publication.untethered_window_limit_timeout_ns
+    rules.linger_timeout_ns = publication.untethered_linger_timeout_ns
+    rules.resting_timeout_ns = publication.untethered_resting_timeout_ns
+    if tether_check(
+        address(publication.spies),
+        publication.shared,
+        publication.registration_id,
+        address(rules),
+        now_ns,
+    ):
+        update_has_spies(publication)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def while_active(publication: pointer[NetworkPublication], now_ns: int64_t) -> cython.void:
     producer_position: int64_t
     if is_revoked(publication):
         on_revoked(publication, now_ns)
         return
+    check_untethered(publication, now_ns)
     publication_set_connected(publication, publication_has_subscribers(publication))
     producer_position = log_producer_position(address(publication.log))
     store_release_i64(publication.publisher_position, producer_position)

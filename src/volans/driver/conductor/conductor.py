@@ -15,6 +15,7 @@ from volans.driver.agent_messages import (
     ImageRequest,
     PublicationError,
     StreamChange,
+    SubscriberChange,
     decode_agent_message,
 )
 from volans.driver.conductor.clients import Clients
@@ -27,6 +28,7 @@ from volans.driver.conductor.publication_links import PublicationLink
 from volans.driver.conductor.rejections import publication_error_event, reject_image
 from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.subscriptions import SubscriptionLink
+from volans.driver.conductor.tethering import on_subscriber_change
 from volans.errors import VolansError
 from volans.memory.errors import StorageSpaceError
 from volans.protocol import commands as c
@@ -152,9 +154,18 @@ class Conductor:
                 self._log_error(error)
         return len(messages)
 
-    def _on_agent_message(self, message: StreamChange | ImageRequest | PublicationError) -> None:
+    def _on_agent_message(
+        self, message: StreamChange | SubscriberChange | ImageRequest | PublicationError
+    ) -> None:
         if isinstance(message, StreamChange):
             self._stream_changes[message.change](message.registration_id)
+        elif isinstance(message, SubscriberChange):
+            stream = (
+                self._ipc.find(message.registration_id)
+                or self._publications.find(message.registration_id)
+                or self._subscriptions.images.find(message.registration_id)
+            )
+            on_subscriber_change(self._context, stream, message)
         elif isinstance(message, ImageRequest):
             self._subscriptions.images.on_request(message)
         else:

@@ -348,6 +348,10 @@ class NetworkPublications:
                 return stream
         return None
 
+    def find(self, registration_id: int) -> NetworkStream | None:
+        """The stream with that registration id."""
+        return self._streams.get(registration_id)
+
     def session_ids(self, stream_id: int) -> set[int]:
         """In use for a stream id."""
         return {s.session_id for s in self._streams.values() if s.stream_id == stream_id}
