@@ -189,11 +189,18 @@ class Image(BaseImage):
         limit: int64_t = offset + limit_bytes
         if limit > log.term_length:
             limit = log.term_length
-        return scan_block(
-            log.terms[index_by_position(self.state.read_position, log.position_bits_to_shift)],
-            offset,
-            cast(int32_t, limit),
-        )
+        term: pointer[uint8_t] = log.terms[
+            index_by_position(self.state.read_position, log.position_bits_to_shift)
+        ]
+        block_length: int32_t = scan_block(term, offset, cast(int32_t, limit))
+        # Padding is taken whole, past the limit: nobody has compared it with the term yet.
+        if block_length < 0 or block_length > log.term_length - offset:
+            raise CorruptLogError(
+                self.state.session_id,
+                self.state.read_position,
+                cast(pointer[DataHeader], term + offset).frame_length,
+            )
+        return block_length
 
     @cfunc
     @exceptval(-1, check=False)

@@ -9,6 +9,11 @@ from cython.cimports.libc.stdint import int64_t
 from cython.cimports.volans.log.buffers import log_buffers_wrap
 from cython.cimports.volans.memory.atomic import fetch_add_i64
 from cython.cimports.volans.memory.mapped import MappedFile
+from cython.cimports.volans.protocol.layout import (
+    DATA_HEADER_LENGTH,
+    FRAME_ALIGNMENT,
+    MAX_UDP_PAYLOAD_LENGTH,
+)
 
 from volans.errors import VolansError
 
@@ -54,6 +59,15 @@ class LogFile:
                 code, f"its {length} bytes do not fit its metadata"
             )
             raise LogFileError(path, why)
+        mtu_length: int64_t = self.buffers.metadata.mtu_length
+        if (
+            mtu_length <= DATA_HEADER_LENGTH
+            or mtu_length > MAX_UDP_PAYLOAD_LENGTH
+            or mtu_length % FRAME_ALIGNMENT
+        ):
+            # Appends and claims reach as far as it says.
+            self.mapped.close()
+            raise LogFileError(path, f"invalid mtu {mtu_length}")
         offset: int64_t = 0
         while pre_touch and offset < self.mapped.length:
             # Adding nothing takes the page for writing; the compiler cannot leave it out.
