@@ -9,12 +9,14 @@ import weakref
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from volans.agents.processes import pid_namespace_id
 from volans.client.conductor import Conductor
 from volans.client.keepalive import DriverLink
 from volans.client.options import ClientOptions
 from volans.client.registration import Kind
 from volans.memory.counters import CountersReader
 from volans.protocol import commands
+from volans.protocol.client_process import client_process_mark
 from volans.protocol.cnc import BROADCAST_TRAILER_LENGTH, CncFile
 from volans.version import VERSION
 
@@ -101,7 +103,10 @@ class Client:
             driver_timeout_ms=int(options.driver_timeout * 1e3),
             keepalive_interval_ns=int(options.keepalive_interval * 1e9),
             idle_ms=max(1, int(options.idle_sleep * 1e3)),
-            label_suffix=(f" name={options.client_name} version={VERSION} commit=volans").encode(),
+            label_suffix=(
+                f" name={options.client_name} version={VERSION} commit=volans"
+                + client_process_mark(os.getpid(), pid_namespace_id())
+            ).encode(),
             # Four times what the driver's buffer holds; untouched pages cost nothing.
             events_bytes=4 * (self._cnc.layout.to_clients_buffer_length - BROADCAST_TRAILER_LENGTH),
         )

@@ -20,6 +20,9 @@ from volans.agents import (
     NativeAgentRunner,
     NativeComposite,
 )
+from volans.agents.processes import pid_namespace_id, process_start_ticks
+from volans.driver.conductor.client_processes import ProcessWatch
+from volans.agents.idle_names import resolve as resolve_idle_strategy
 from volans.driver.conductor.conductor import Conductor
 from volans.driver.conductor.context import ConductorContext
 from volans.driver.conductor.events import ClientEvents
@@ -50,6 +53,7 @@ from volans.memory import (
     MappedFile,
 )
 from volans.memory.errors import StorageSpaceError
+from volans.protocol.client_process import ClientProcess
 from volans.protocol.cnc import create_cnc
 from volans.protocol.counter_types import SystemCounter
 from volans.version import VERSION
@@ -116,7 +120,7 @@ class MediaDriver:
         random_seed: int | None = None,
         on_terminate: Callable[[], None] | None = None,
     ) -> None:
-        _check_strategies(config)
+        _check_names(config)
         self.config = config
         self._clock_ns = clock_ns
         self._clock_ms = clock_ms
@@ -179,6 +183,7 @@ class MediaDriver:
             default_socket_buffer_lengths=(
                 default_socket_buffer_lengths() if engines is None else (0, 0)
             ),
+            process_watch=ProcessWatch(_own_process(), process_start_ticks),
             now_ns=clock_ns(),
             now_ms=now_ms,
         )
@@ -384,6 +389,11 @@ class MediaDriver:
         self.close()
 
 
+def _own_process() -> ClientProcess | None:
+    namespace_id = pid_namespace_id()
+    return None if namespace_id is None else ClientProcess(os.getpid(), namespace_id)
+
+
 def own_directory() -> Path:
     """A directory no other driver has, where the default one would be."""
     default = Path(DriverConfig.default_directory())
@@ -396,7 +406,8 @@ def _close_at_exit() -> None:
         driver.close()
 
 
-def _check_strategies(config: DriverConfig) -> None:
+def _check_names(config: DriverConfig) -> None:
+    """Names of strategies must be known before anything is made."""
     for setting, known in (
         ("unicast_flow_control", FLOW_CONTROLS),
         ("multicast_flow_control", FLOW_CONTROLS),
@@ -405,6 +416,13 @@ def _check_strategies(config: DriverConfig) -> None:
         value = getattr(config, setting)
         if strategy_name(value) not in known:
             raise ConfigError(BY_NAME[setting].variable, value, f"one of {', '.join(known)}")
+    for agent in ("conductor", "sender", "receiver", "shared", "shared_network"):
+        setting = f"{agent}_idle_strategy"
+        value = getattr(config, setting)
+        try:
+            resolve_idle_strategy(value, getattr(config, f"{setting}_init_args"))
+        except ValueError as error:
+            raise ConfigError(BY_NAME[setting].variable, value, str(error)) from None
 
 
 def _agent_settings(config: DriverConfig) -> dict[str, int]:

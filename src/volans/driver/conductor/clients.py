@@ -16,6 +16,7 @@ from volans.protocol.error_codes import ErrorCode
 from volans.protocol.events import ClientTimeout, CounterReady, UnavailableCounter
 
 if TYPE_CHECKING:
+    from volans.driver.conductor.client_processes import WatchedProcess
     from volans.driver.conductor.context import ConductorContext
 
 NANOSECONDS_PER_MILLISECOND = 1_000_000
@@ -39,6 +40,7 @@ class DriverClient:
         self.heartbeat_counter_id = heartbeat_counter_id
         self.owned: dict[int, Owned] = {}  # by registration id
         self.closed_by_application = False
+        self.process: WatchedProcess | None = None
 
 
 class Clients:
@@ -98,12 +100,16 @@ class Clients:
             self._context.counters.set_value(client.heartbeat_counter_id, 0)
 
     def check_liveness(self) -> None:
-        """Drop clients that closed, or whose heartbeat is older than the liveness time-out."""
+        """Drop clients that closed, died, or were silent for the liveness time-out."""
         context = self._context
         timeout_ms = context.config.client_liveness_timeout_ns // NANOSECONDS_PER_MILLISECOND
         for client in list(self._clients.values()):
             heartbeat_ms = context.counters.value(client.heartbeat_counter_id)
-            if not client.closed_by_application and context.now_ms <= heartbeat_ms + timeout_ms:
+            if (
+                not client.closed_by_application
+                and context.now_ms <= heartbeat_ms + timeout_ms
+                and not self._has_died(client)
+            ):
                 continue
             del self._clients[client.client_id]
             if not client.closed_by_application:
@@ -114,3 +120,13 @@ class Clients:
             client.owned.clear()
             context.counters.free(client.heartbeat_counter_id)
             context.events.send(UnavailableCounter(client.client_id, client.heartbeat_counter_id))
+
+    def _has_died(self, client: DriverClient) -> bool:
+        """Whether its process, seen alive before, is no more: nobody has to wait for it."""
+        if client.process is not None:
+            return client.process.has_ended
+        watch = self._context.process_watch
+        if watch is not None:
+            # The client writes its label when it has found the counter.
+            client.process = watch.find(self._context.counters.label(client.heartbeat_counter_id))
+        return False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from volans.driver.conductor.client_processes import ProcessWatch
     from volans.driver.conductor.events import ClientEvents
     from volans.driver.conductor.resources import ResourceJobs
     from volans.driver.config import DriverConfig
@@ -46,6 +47,7 @@ class ConductorContext:
     receiver_id_base: int
     # (send, receive) bytes of a socket that asks for none; logs tell them.
     default_socket_buffer_lengths: tuple[int, int] = (0, 0)
+    process_watch: ProcessWatch | None = None
     now_ns: int = 0
     now_ms: int = 0
     tasks: list[Iterator[None]] = field(default_factory=list)
