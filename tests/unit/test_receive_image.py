@@ -185,8 +185,15 @@ def test_heartbeats_say_how_far_the_publication_is(kit, image):
     assert image.end_of_stream_position is None
 
 
-def test_a_heartbeat_too_far_ahead_is_an_over_run(kit, image):
+def test_a_heartbeat_behind_padding_beyond_the_window_says_that_all_the_window_was_sent(kit, image):
     kit.feed(heartbeat(WINDOW + 32))
+    assert image.hwm == WINDOW
+    assert kit.system_counter(SystemCounter.FLOW_CONTROL_OVER_RUNS) == 0
+    assert kit.system_counter(SystemCounter.HEARTBEATS_RECEIVED) == 1
+
+
+def test_a_heartbeat_too_far_ahead_is_an_over_run(kit, image):
+    kit.feed(heartbeat(32, term_id=TERM_ID + 1))  # more than half a term beyond
     assert image.hwm == 0
     assert kit.system_counter(SystemCounter.FLOW_CONTROL_OVER_RUNS) == 1
 
