@@ -20,9 +20,9 @@ from volans.agents import (
     NativeAgentRunner,
     NativeComposite,
 )
+from volans.agents.idle_names import resolve as resolve_idle_strategy
 from volans.agents.processes import pid_namespace_id, process_start_ticks
 from volans.driver.conductor.client_processes import ProcessWatch
-from volans.agents.idle_names import resolve as resolve_idle_strategy
 from volans.driver.conductor.conductor import Conductor
 from volans.driver.conductor.context import ConductorContext
 from volans.driver.conductor.events import ClientEvents
