@@ -234,10 +234,17 @@ def start_client(kind: str, directory: str | Path | None = None) -> Worker:
 class Driver:
     """A driver process on its own directory: kind is ``volans`` (volansmd) or ``official``.
 
-    Both take their settings from the same ``AERON_*`` environment variables.
+    Both take their settings from the same ``AERON_*`` environment variables. ``within`` is a
+    command that runs another one somewhere else, such as in a network namespace.
     """
 
-    def __init__(self, kind: str, directory: str | Path, settings: dict[str, str] | None = None):
+    def __init__(
+        self,
+        kind: str,
+        directory: str | Path,
+        settings: dict[str, str] | None = None,
+        within: tuple[str, ...] = (),
+    ):
         self.kind = kind
         self.directory = Path(directory)
         own = {
@@ -254,7 +261,7 @@ class Driver:
             environment = volans_environment()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115
         self.process = subprocess.Popen(
-            _dying_with_parent(command),
+            _dying_with_parent([*within, *command]),
             env={**environment, **own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
