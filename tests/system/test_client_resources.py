@@ -67,12 +67,7 @@ def test_destinations_come_and_go(client, stream_id):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.bind(("127.0.0.1", 0))
         endpoint = f"aeron:udp?endpoint=127.0.0.1:{probe.getsockname()[1]}"
-    try:
-        publication = client.add_publication("aeron:udp?control-mode=manual", stream_id)
-    except volans.RegistrationError as error:
-        if error.code == volans.ErrorCode.NOT_SUPPORTED:
-            pytest.skip(f"this driver has no multi-destination publications: {error}")
-        raise
+    publication = client.add_publication("aeron:udp?control-mode=manual", stream_id)
     subscription = client.add_subscription(endpoint, stream_id)
     number = publication.add_destination(endpoint)
     publication.publish(b"to one destination", timeout=20)
@@ -80,14 +75,22 @@ def test_destinations_come_and_go(client, stream_id):
     publication.remove_destination(number)
     publication.add_destination(endpoint)
     publication.remove_destination(endpoint)
-    merged = client.add_subscription("aeron:udp?control-mode=manual", stream_id)
+    publication.close()
+    with pytest.raises(volans.ClientClosedError):
+        publication.add_destination(endpoint)
+
+
+def test_receive_destinations_come_and_go(client, stream_id):
+    try:
+        merged = client.add_subscription("aeron:udp?control-mode=manual", stream_id)
+    except volans.RegistrationError as error:
+        if error.code == volans.ErrorCode.NOT_SUPPORTED:
+            pytest.skip(f"this driver has no multi-destination subscriptions: {error}")
+        raise
     registration_id = client.async_add_receive_destination(merged, "aeron:udp?endpoint=127.0.0.1:0")
     await_that(lambda: client.is_done(registration_id))
     with pytest.raises(volans.RegistrationError):
         merged.add_destination("aeron:udp?endpoint=bad")
-    publication.close()
-    with pytest.raises(volans.ClientClosedError):
-        publication.add_destination(endpoint)
 
 
 def test_asynchronous_adds(client, stream_id):

@@ -382,7 +382,8 @@ class Conductor:
         """Ask for a destination to be added or removed; the registration id."""
         if owner.is_closed:
             raise ClientClosedError(f"{owner!r} is closed: add a new one")
-        owner_id = owner.registration_id
+        # Of a shared publication the driver knows the id under which it was added first.
+        owner_id = getattr(owner, "original_registration_id", owner.registration_id)
         if isinstance(destination, int):
             number = destination
             return self.register(

@@ -153,6 +153,11 @@ class UdpChannel:
         return self.is_multicast or self.is_multi_destination
 
     @property
+    def bind_address(self) -> SocketAddress:
+        """Where a sender's socket is bound: status messages of a group come to its control."""
+        return self.remote_control if self.is_multicast else self.local_control
+
+    @property
     def is_wildcard(self) -> bool:
         """Whether neither side names an address or a port."""
         return all(

@@ -9,6 +9,7 @@ from volans.driver.naming.address import SocketAddress
 from volans.driver.owners import ReceiveEndpointOwner, SendEndpointOwner
 from volans.driver.udp_channel import UdpChannel
 from volans.protocol.counter_types import (
+    MDC_DESTINATIONS_NAME,
     RECEIVE_CHANNEL_STATUS_NAME,
     RECEIVE_LOCAL_SOCKADDR_NAME,
     SEND_CHANNEL_STATUS_NAME,
@@ -26,12 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from volans.driver.conductor.context import ConductorContext, WhenDone
+    from volans.driver.conductor.destinations import Destination
     from volans.driver.conductor.parameters import SubscriptionParameters
     from volans.protocol.channel_uri import ChannelUri
 
 SHARED_BY_CLIENTS = 0  # owner id of what outlives the client that opened it
 
-ENDPOINT_COUNTER_COUNT = 2
+ENDPOINT_COUNTER_COUNT = 3  # with that of the destinations
 
 
 class ChannelEndpoint:
@@ -48,6 +50,9 @@ class ChannelEndpoint:
         self.channel = channel
         self.text = text
         self.user_count = 0
+        # As asked for; 0: the system's default.
+        self.socket_sndbuf_length = channel.socket_sndbuf_length or context.config.socket_sndbuf
+        self.socket_rcvbuf_length = channel.socket_rcvbuf_length or context.config.socket_rcvbuf
         counters = context.counters
         counters.require(ENDPOINT_COUNTER_COUNT)
         self.id = registration_id  # of the command that opened it
@@ -90,33 +95,63 @@ class SendEndpoint(ChannelEndpoint):
     sockaddr_name = SEND_LOCAL_SOCKADDR_NAME
 
     def __init__(
-        self, context: ConductorContext, channel: UdpChannel, text: str, registration_id: int
+        self,
+        context: ConductorContext,
+        channel: UdpChannel,
+        text: str,
+        registration_id: int,
+        bind_to: SocketAddress,
     ) -> None:
         super().__init__(context, channel, text, registration_id)
         config = context.config
-        is_connected = config.connect_enabled and not channel.is_multicast
+        self.bound_to = bind_to
+        self.destinations: dict[int, Destination] = {}  # manual ones, by registration id
+        self.destination_count_counter_id = -1
+        if channel.is_multi_destination:
+            self.destination_count_counter_id = context.counters.allocate(
+                CounterType.MDC_DESTINATIONS,
+                channel_status_key(text),
+                channel_status_label(MDC_DESTINATIONS_NAME, text),
+                registration_id=self.id,
+                owner_id=SHARED_BY_CLIENTS,
+            )
+        has_one_peer = channel.has_explicit_endpoint and not channel.has_group_semantics
         try:
             self.owner = SendEndpointOwner(
                 context.shared,
                 context.counters,
                 context.sender_engine,
                 endpoint_id=self.id,
-                bind_to=channel.local_control.sockaddr_bytes(),
+                bind_to=bind_to.sockaddr_bytes(),
                 destination=channel.remote_data.sockaddr_bytes(),
                 # A connected socket sends cheaper: the route is looked up once.
-                connect_to=channel.remote_data.sockaddr_bytes() if is_connected else b"",
+                connect_to=(
+                    channel.remote_data.sockaddr_bytes()
+                    if config.connect_enabled and has_one_peer
+                    else b""
+                ),
                 channel_status_counter_id=self.status_counter_id,
-                is_multicast=channel.is_multicast,
-                has_group_semantics=channel.is_multicast,
+                is_multicast=channel.is_multicast and not channel.is_multi_destination,
+                has_group_semantics=channel.has_group_semantics,
+                control_mode=(channel.control_mode or "") if channel.is_multi_destination else "",
+                destination_count_counter_id=self.destination_count_counter_id,
                 multicast_ttl=channel.multicast_ttl or config.multicast_ttl,
+                multicast_interface=(
+                    channel.local_control.sockaddr_bytes() if channel.is_multicast else b""
+                ),
                 multicast_interface_index=channel.interface_index,
-                socket_sndbuf_length=channel.socket_sndbuf_length or config.socket_sndbuf,
-                socket_rcvbuf_length=channel.socket_rcvbuf_length or config.socket_rcvbuf,
+                socket_sndbuf_length=self.socket_sndbuf_length,
+                socket_rcvbuf_length=self.socket_rcvbuf_length,
             )
         except OSError as error:
             self.free_counters()
-            raise cannot_bind(error, text, channel.local_control) from None
+            raise cannot_bind(error, text, bind_to) from None
         self.bound(self.owner.local_address)
+
+    def free_counters(self) -> None:
+        super().free_counters()
+        if self.destination_count_counter_id >= 0:
+            self._context.counters.free(self.destination_count_counter_id)
 
     def close(self) -> Iterator[None]:
         """Task: let the sender go of it, close the socket."""
@@ -253,8 +288,8 @@ def cannot_bind(error: OSError, text: str, address: SocketAddress) -> CommandRef
 def check_same_socket(existing: ChannelEndpoint, channel: UdpChannel, text: str) -> None:
     """Options of the socket that a channel spells out must be those of the socket that is there."""
     for key, asked, found in (
-        ("so-sndbuf", channel.socket_sndbuf_length, existing.channel.socket_sndbuf_length),
-        ("so-rcvbuf", channel.socket_rcvbuf_length, existing.channel.socket_rcvbuf_length),
+        ("so-rcvbuf", channel.socket_rcvbuf_length, existing.socket_rcvbuf_length),
+        ("so-sndbuf", channel.socket_sndbuf_length, existing.socket_sndbuf_length),
     ):
         if asked and asked != found:
             raise invalid_channel(

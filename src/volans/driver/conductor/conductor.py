@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING
 from volans.driver.agent_messages import (
     ImageRequest,
     PublicationError,
+    SlowSubscriber,
     StreamChange,
     SubscriberChange,
     decode_agent_message,
 )
 from volans.driver.conductor.clients import Clients
 from volans.driver.conductor.counters import ClientCounters
+from volans.driver.conductor.destinations import PublicationDestinations
 from volans.driver.conductor.errors import CommandRefusedError, not_supported
 from volans.driver.conductor.ipc_streams import IpcStreams
 from volans.driver.conductor.network_publications import NetworkPublications
@@ -27,6 +29,7 @@ from volans.driver.conductor.network_subscriptions import NetworkSubscriptions
 from volans.driver.conductor.publication_links import PublicationLink
 from volans.driver.conductor.rejections import publication_error_event, reject_image
 from volans.driver.conductor.session_ids import SessionIds
+from volans.driver.conductor.slow_subscribers import SlowSubscribers
 from volans.driver.conductor.subscriptions import SubscriptionLink
 from volans.driver.conductor.tethering import on_subscriber_change
 from volans.errors import VolansError
@@ -74,7 +77,9 @@ class Conductor:
         self._counters = ClientCounters(context)
         self._ipc = IpcStreams(context, session_ids)
         self._publications = NetworkPublications(context, session_ids)
+        self._destinations = PublicationDestinations(context, self._publications)
         self._subscriptions = NetworkSubscriptions(context)
+        self._slow_subscribers = SlowSubscribers(context)
         self._command_in_progress = False
         self._corrupt_record_count = 0
         self._timer_deadline_ns: int | None = None
@@ -101,6 +106,9 @@ class Conductor:
             c.ClientClose: self._client_close,
             c.TerminateDriver: self._terminate_driver,
             c.RejectImage: self._reject_image,
+            c.AddDestination: self._destinations.add,
+            c.RemoveDestination: self._destinations.remove,
+            c.RemoveDestinationById: self._destinations.remove_by_id,
             c.GetNextAvailableSessionId: self._next_session_id,
         }
 
@@ -155,7 +163,8 @@ class Conductor:
         return len(messages)
 
     def _on_agent_message(
-        self, message: StreamChange | SubscriberChange | ImageRequest | PublicationError
+        self,
+        message: StreamChange | SubscriberChange | SlowSubscriber | ImageRequest | PublicationError,
     ) -> None:
         if isinstance(message, StreamChange):
             self._stream_changes[message.change](message.registration_id)
@@ -166,6 +175,8 @@ class Conductor:
                 or self._subscriptions.images.find(message.registration_id)
             )
             on_subscriber_change(self._context, stream, message)
+        elif isinstance(message, SlowSubscriber):
+            self._slow_subscribers.on_report(message)
         elif isinstance(message, ImageRequest):
             self._subscriptions.images.on_request(message)
         else:
@@ -211,6 +222,7 @@ class Conductor:
         uri.validate()
         if uri.is_spy:
             raise InvalidChannelError(None, command.channel, "aeron-spy: for subscriptions only")
+        uri = self._publications.with_session_of_tag(uri)
         client = self._clients.get_or_add(command.client_id)
         streams = self._ipc if uri.is_ipc else self._publications
         is_exclusive = isinstance(command, c.AddExclusivePublication)
@@ -317,6 +329,7 @@ class Conductor:
         if not self._command_in_progress:
             self._clients.check_liveness()
         self._ipc.end_cool_downs()
+        self._destinations.retry_unresolved()
         self._check_for_blocked_command()
         self._check_for_corrupt_records()
 

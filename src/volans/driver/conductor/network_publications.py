@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from volans.driver.conductor.channels import SendEndpoint, check_same_socket, resolve_channel
+from volans.driver.conductor.channels import check_same_socket, resolve_channel
 from volans.driver.conductor.errors import invalid_channel
 from volans.driver.conductor.log_resources import create_log, delete_log
 from volans.driver.conductor.parameters import (
@@ -20,6 +21,7 @@ from volans.driver.conductor.publication_links import (
     stream_counter,
     with_start,
 )
+from volans.driver.conductor.send_endpoints import SendEndpoints
 from volans.driver.conductor.strategies import FlowControlChoice
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
 from volans.driver.owners import NetworkPublicationOwner
@@ -36,6 +38,7 @@ from volans.protocol.events import SubscriptionReady
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from volans.driver.conductor.channels import SendEndpoint
     from volans.driver.conductor.clients import DriverClient
     from volans.driver.conductor.context import ConductorContext, WhenDone
     from volans.driver.conductor.session_ids import SessionIds
@@ -50,6 +53,7 @@ NO_CHANNEL_STATUS = -1
 UNICAST_RETRANSMIT_SLOTS = 1
 PUBLICATION_COUNTER_COUNT = 7  # with that of flow control's receivers
 NO_OWNER = -1
+NO_TAG = -1
 
 
 class NetworkStream:
@@ -110,7 +114,7 @@ class NetworkPublications:
     def __init__(self, context: ConductorContext, session_ids: SessionIds) -> None:
         self._context = context
         self._session_ids = session_ids
-        self._endpoints: dict[str, SendEndpoint] = {}  # by canonical form
+        self.endpoints = SendEndpoints(context)
         self._streams: dict[int, NetworkStream] = {}  # by registration id
         self._spies: dict[int, SpyLink] = {}
 
@@ -126,14 +130,34 @@ class NetworkPublications:
     ) -> None:
         """Find or make the stream, then answer; `when_done` is called when that is finished."""
         parameters = PublicationParameters.of(uri, self._context.config)
-        resolve_channel(
-            self._context,
-            uri,
-            lambda channel: self._add_on_channel(
-                client, command, uri, parameters, channel, is_exclusive, when_done
-            ),
-            when_done,
-        )
+
+        def resolved(channel: UdpChannel) -> None:
+            _check_publication_channel(channel, command.channel)
+            self._context.run(
+                self._add_when_free(
+                    client, command, uri, parameters, channel, is_exclusive, when_done
+                )
+            )
+
+        resolve_channel(self._context, uri, resolved, when_done)
+
+    def _add_when_free(
+        self,
+        client: DriverClient,
+        command: AddPublication | AddExclusivePublication,
+        uri: ChannelUri,
+        parameters: PublicationParameters,
+        channel: UdpChannel,
+        is_exclusive: bool,
+        when_done: WhenDone,
+    ) -> Iterator[None]:
+        """Task: publish once no socket that is being closed holds the address any more."""
+        while self.endpoints.is_closing(channel):
+            yield
+        try:
+            self._add_on_channel(client, command, uri, parameters, channel, is_exclusive, when_done)
+        except Exception as error:  # becomes the answer to the command
+            when_done(error)
 
     def _add_on_channel(
         self,
@@ -146,9 +170,7 @@ class NetworkPublications:
         when_done: WhenDone,
     ) -> None:
         context = self._context
-        _check_publication_channel(channel, command.channel)
-        flow_control = FlowControlChoice.of(uri, context.config, channel.has_group_semantics)
-        endpoint = self._endpoints.get(channel.canonical_form)
+        endpoint = self.endpoints.find(channel)
         if endpoint is not None:
             check_same_socket(endpoint, channel, command.channel)
             shared = None
@@ -156,9 +178,17 @@ class NetworkPublications:
                 shared = self._find_shared(endpoint, command.stream_id)
             if shared is not None:
                 check_same_stream(uri, parameters, shared.parameters, shared.session_id)
+                _check_same_simulation(parameters, shared.parameters)
                 self._answer(client, command, shared)
                 when_done(None)
+                self._link_spies(shared)
                 return
+            channel = endpoint.channel  # a tag alone says nothing about the way
+        flow_control = FlowControlChoice.of(
+            uri if uri.flow_control is not None else channel.uri,
+            context.config,
+            channel.has_group_semantics,
+        )
         used = {
             stream.session_id
             for stream in self._streams.values()
@@ -173,13 +203,13 @@ class NetworkPublications:
         if session_id is None:
             session_id = self._session_ids.next(used)
         if endpoint is None:
-            endpoint = self._open_endpoint(command, channel)
+            endpoint = self.endpoints.open(channel, command.channel, command.correlation_id)
         # Held from here on, so that nobody closes it while the log is being made.
         endpoint.user_count += 1
         try:
             _check_send_buffer(endpoint, parameters, command.channel)
         except BaseException:
-            self._release_endpoint(endpoint)
+            self.endpoints.release(endpoint)
             raise
         parameters = with_start(context, parameters)
         log = log_parameters(
@@ -191,7 +221,7 @@ class NetworkPublications:
             is_exclusive=is_exclusive,
             socket_sndbuf_length=channel.socket_sndbuf_length or 0,
             socket_rcvbuf_length=channel.socket_rcvbuf_length or 0,
-            group=channel.is_multicast,
+            group=channel.has_group_semantics,
         )
 
         def done(log_file: MappedFile) -> None:
@@ -210,27 +240,11 @@ class NetworkPublications:
             self._link_spies(stream)
 
         def failed(error: BaseException) -> None:
-            self._release_endpoint(endpoint)
+            self.endpoints.release(endpoint)
             when_done(error)
 
         path = context.publications_directory / f"{command.correlation_id}.logbuffer"
         create_log(context, path, log, done, failed)
-
-    def _open_endpoint(self, command: AddPublication, channel: UdpChannel) -> SendEndpoint:
-        endpoint = SendEndpoint(self._context, channel, command.channel, command.correlation_id)
-        self._endpoints[channel.canonical_form] = endpoint
-        self._context.run(self._add_endpoint(endpoint))
-        return endpoint
-
-    def _add_endpoint(self, endpoint: SendEndpoint) -> Iterator[None]:
-        while not self._context.sender.add_endpoint(endpoint.owner):
-            yield
-
-    def _release_endpoint(self, endpoint: SendEndpoint) -> None:
-        endpoint.user_count -= 1
-        if endpoint.user_count == 0:
-            self._endpoints.pop(endpoint.channel.canonical_form, None)
-            self._context.run(endpoint.close())
 
     def _make_stream(
         self,
@@ -352,14 +366,31 @@ class NetworkPublications:
         """The stream with that registration id."""
         return self._streams.get(registration_id)
 
+    def with_session_of_tag(self, uri: ChannelUri) -> ChannelUri:
+        """`session-id=tag:n`: session, and unless given mtu and term length, of the publication
+        with entity tag n. Raises CommandRefusedError when there is none.
+        """
+        tag = uri.session_id_tag
+        if tag is None:
+            return uri
+        for stream in self._streams.values():
+            if stream.parameters.entity_tag == tag != NO_TAG:
+                params = {
+                    "mtu": str(stream.parameters.mtu_length),
+                    "term-length": str(stream.parameters.term_length),
+                    **uri.params,
+                    "session-id": str(stream.session_id),
+                }
+                return replace(uri, params=params)
+        raise invalid_channel(f"session-id=tag:{tag} must reference a network publication")
+
     def session_ids(self, stream_id: int) -> set[int]:
         """In use for a stream id."""
         return {s.session_id for s in self._streams.values() if s.stream_id == stream_id}
 
     def close(self) -> None:
         """The driver ends and its agents have stopped: close sockets, unmap logs."""
-        for endpoint in self._endpoints.values():
-            endpoint.owner.close()
+        self.endpoints.close_sockets()
         for stream in self._streams.values():
             stream.owner.log_file.close()
 
@@ -392,7 +423,7 @@ class NetworkPublications:
 
     def _link_spies(self, stream: NetworkStream) -> None:
         for link in self._spies.values():
-            if link.wants(stream):
+            if link.wants(stream) and stream.registration_id not in link.streams:
                 link.join(stream)
 
     # --- life cycle, as the pacer tells it --------------------------------------------------------
@@ -418,7 +449,7 @@ class NetworkPublications:
         for counter_id in stream.counter_ids:
             context.counters.free(counter_id)
         delete_log(context, stream.owner.log_file)
-        self._release_endpoint(stream.endpoint)
+        self.endpoints.release(stream.endpoint)
 
 
 class SpyLink(SubscriptionLink):
@@ -445,11 +476,15 @@ class SpyLink(SubscriptionLink):
         self._udp_channel = channel
 
     def wants(self, stream: NetworkStream) -> bool:
-        """Same channel, stream and session."""
+        """Same channel, by its tag or its addresses; same stream and session."""
+        own, other = self._udp_channel, stream.endpoint.channel
         return (
             stream.stream_id == self.stream_id
             and self.accepts(stream.session_id)
-            and stream.endpoint.channel.canonical_form == self._udp_channel.canonical_form
+            and (
+                own.canonical_form == other.canonical_form
+                or (own.tag is not None and own.tag == other.tag)
+            )
         )
 
     def release(self) -> None:
@@ -458,18 +493,39 @@ class SpyLink(SubscriptionLink):
 
 
 def _check_publication_channel(channel: UdpChannel, text: str) -> None:
-    if not channel.has_explicit_endpoint:
-        raise invalid_channel(f"endpoint=host:port is missing for a publication: channel={text}")
-    if channel.remote_data.port == 0:
+    if (
+        channel.has_explicit_endpoint
+        and not channel.is_multi_destination
+        and channel.remote_data.port == 0
+    ):
         raise invalid_channel(f"endpoint has port=0 for publication: channel={text}")
+    if (
+        channel.has_explicit_control
+        and not channel.has_explicit_endpoint
+        and channel.control_mode is None
+    ):
+        raise invalid_channel(
+            "'control' parameter requires that either 'endpoint' or 'control-mode' is specified, "
+            f"channel={text}"
+        )
 
 
 def _check_send_buffer(
     endpoint: SendEndpoint, parameters: PublicationParameters, text: str
 ) -> None:
-    sndbuf = endpoint.owner.socket_sndbuf_length
+    # What was asked for; the system tells twice that, and for its default what it is.
+    sndbuf = endpoint.socket_sndbuf_length or endpoint.owner.socket_sndbuf_length
     if sndbuf and parameters.mtu_length > sndbuf:
         raise invalid_channel(
             f"MTU greater than SO_SNDBUF for channel: mtu={parameters.mtu_length} "
             f"so-sndbuf={sndbuf} channel={text}"
+        )
+
+
+def _check_same_simulation(asked: PublicationParameters, existing: PublicationParameters) -> None:
+    if asked.spies_simulate_connection != existing.spies_simulate_connection:
+        raise invalid_channel(
+            "existing publication has different spies simulate connection: "
+            f"requested={str(asked.spies_simulate_connection).lower()}, say "
+            f"ssc={str(existing.spies_simulate_connection).lower()}"
         )

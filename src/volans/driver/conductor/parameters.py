@@ -112,6 +112,8 @@ class SubscriptionParameters:
     def of(cls, uri: ChannelUri, config: DriverConfig) -> SubscriptionParameters:
         """Raises InvalidChannelError or CommandRefusedError."""
         refuse_unsupported(uri)
+        if uri.control_mode == "manual" and not uri.is_spy:
+            raise not_supported("control-mode=manual is not supported for subscriptions")
         window = _given(uri.receiver_window_length, config.initial_window_length)
         socket_rcvbuf = uri.socket_rcvbuf_length
         if socket_rcvbuf and window > socket_rcvbuf:
@@ -136,10 +138,10 @@ class SubscriptionParameters:
 
 def refuse_unsupported(uri: ChannelUri) -> None:
     """Refuse what this driver does not do, rather than do something else."""
-    if uri.control_mode is not None:
+    if uri.control_mode == "response":
         raise not_supported(f"control-mode={uri.control_mode} is not supported by this driver")
     if uri.session_id_tag is not None:
-        raise not_supported(f"session-id=tag:{uri.session_id_tag} is not supported by this driver")
+        raise invalid_channel(f"session-id=tag:{uri.session_id_tag} is for publications only")
     for key in ("media-rcv-ts-offset", "channel-rcv-ts-offset", "channel-snd-ts-offset"):
         if uri.get(key) is not None:
             raise not_supported(f"{key}={uri.get(key)} is not supported by this driver")

@@ -172,18 +172,22 @@ def check_same_stream(
 ) -> None:
     """A shared publication is asked for again: what the channel says must be what is there."""
     for key, wanted, found in (
+        ("session-id", asked.session_id, session_id),
         ("mtu", asked.mtu_length, existing.mtu_length),
         ("term-length", asked.term_length, existing.term_length),
-        ("session-id", asked.session_id, session_id),
     ):
-        if uri.get(key) is not None and wanted != found:
-            raise invalid_channel(
-                f"existing publication has different '{key}': existing={found} requested={wanted}"
-            )
-    if asked.start is not None and asked.start != existing.start:
+        if uri.get(key) is not None:
+            _check_same(key, wanted, found)
+    if asked.start is not None and existing.start is not None:
+        keys = ("init-term-id", "term-id", "term-offset")
+        for key, wanted, found in zip(keys, asked.start, existing.start, strict=True):
+            _check_same(key, wanted, found)
+
+
+def _check_same(key: str, wanted: int | None, found: int | None) -> None:
+    if wanted != found:
         raise invalid_channel(
-            f"existing publication started at {existing.start}, not at {asked.start} "
-            "(init-term-id, term-id, term-offset)"
+            f"existing publication has different '{key}': existing={found} requested={wanted}"
         )
 
 
