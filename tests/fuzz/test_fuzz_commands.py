@@ -283,3 +283,11 @@ def test_a_corrupt_record_is_skipped_and_logged(length):
         assert driver.ring.consumer_position == driver.ring.producer_position
         assert any("corrupt" in text for text in driver.error_texts()), driver.error_texts()
         serves(driver)
+
+
+def test_errors_of_any_text_are_logged():
+    """Texts of clients are bytes to the protocol; those that are no UTF-8 come as surrogates."""
+    with invoked_driver() as driver:
+        driver.driver._shared.log_error("refused: \udcff\udc80", driver.now_ms)
+        [text] = driver.error_texts()
+        assert text == r"refused: \udcff\udc80"

@@ -156,3 +156,30 @@ def test_payload_where_a_length_should_be_stops_nobody(directory):
         assert 0 <= image.position <= image.hwm
         for index in range(3):
             image.dirty(index, 0)
+
+
+def test_no_frame_reaches_past_its_term(directory):
+    kit = ReceiveKit()
+    kit.receiver.add_subscription(kit.endpoint, STREAM)
+    kit.cycle()
+    # Joined near the end of the term, so that flow control would let it through.
+    image = kit.make_image(
+        directory=directory, session_id=GOOD_SESSION, stream_id=STREAM, initial_position=65440
+    )
+    kit.cycle()
+    before = kit.system_counter(SystemCounter.INVALID_PACKETS)
+    kit.feed(hostile.data(GOOD_SESSION, STREAM, TERM_ID, 65504, b"x" * 64))
+    two_frames = hostile.data(GOOD_SESSION, STREAM, TERM_ID, 65472, b"y" * 32) + hostile.data(
+        GOOD_SESSION, STREAM, TERM_ID, 65536, b"y" * 32
+    )
+    kit.feed(two_frames)
+    for length in (96, 1 << 20, 0x7FFFFFFF):
+        kit.feed(
+            hostile.data(
+                GOOD_SESSION, STREAM, TERM_ID, 65504, frame_type=hostile.PAD, frame_length=length
+            )
+        )
+    assert kit.system_counter(SystemCounter.INVALID_PACKETS) - before == 5
+    assert not any(image.log_view[65440 : 2 * TERM_LENGTH])
+    kit.feed(hostile.data(GOOD_SESSION, STREAM, TERM_ID, 65440, b"z" * 64))
+    assert image.hwm == 65536

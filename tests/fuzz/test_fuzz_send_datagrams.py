@@ -107,5 +107,9 @@ def test_absurd_naks_send_nothing():
         for length in hostile.EXTREMES:
             kit.receive(hostile.nak(SESSION, STREAM, TERM_ID, offset, length), MS)
     assert kit.take() == []
+    # Published, and not yet sent: not theirs to ask for.
+    publication.log.append(b"y" * 200)
+    kit.receive(hostile.nak(SESSION, STREAM, TERM_ID, 256, 256), MS + 30_000_000)
+    assert kit.take() == []
     kit.receive(hostile.nak(SESSION, STREAM, TERM_ID, 0, 256), MS + 60_000_000)
     assert [len(datagram) for datagram in kit.take()] == [256]

@@ -179,6 +179,17 @@ def test_any_log_file_is_mapped_safely_or_refused(left_behind, tmp_path, seed):
     assert outcomes == {"mapped", "refused", "too short"}
 
 
+@pytest.mark.parametrize("mtu_length", [0, 32, 33, 65536, (1 << 31) - 32, -1408])
+def test_a_log_with_an_impossible_mtu_is_refused(left_behind, tmp_path, mtu_length):
+    """A claim reaches as far as the mtu says."""
+    content = bytearray((left_behind / log_files(left_behind)[0]).read_bytes())
+    struct.pack_into("<i", content, 3 * TERM_LENGTH + 272, mtu_length)
+    path = tmp_path / "1.logbuffer"
+    path.write_bytes(content)
+    with pytest.raises(LogFileError, match=f"invalid mtu {mtu_length}"):
+        LogFile(str(path))
+
+
 POLLS = {
     "poll": lambda image: image.poll(lambda buffer, _header: bytes(buffer)),
     "controlled": lambda image: image.controlled_poll(lambda buffer, _header: None),
