@@ -28,6 +28,7 @@ _NAMES: Final = {
     "mdc-num-dest": CounterType.MDC_DESTINATIONS,
     "snd-naks-received": CounterType.SENDER_NAKS_RECEIVED,
     "rcv-naks-sent": CounterType.RECEIVER_NAKS_SENT,
+    "slow-subscriber": CounterType.SLOW_SUBSCRIBER,
 }
 _SHORT_NAMES: Final = {type_id: name for name, type_id in _NAMES.items()}
 

@@ -184,6 +184,9 @@ def link_do_work(link: pointer[LinkState], now_ns: int64_t, now_ms: int64_t) -> 
             find_heartbeat(link)
             if link.heartbeat is not cython.NULL:
                 store_release_i64(link.heartbeat, now_ms)
+            else:
+                # Who this is should be known soon after the first command.
+                link.next_keepalive_ns = now_ns + link.keepalive_interval_ns // 16
         elif is_heartbeat_of(link, link.heartbeat_counter_id):
             # Read by the driver's conductor with acquire.
             store_release_i64(link.heartbeat, now_ms)

@@ -24,6 +24,10 @@ from cython.cimports.volans.driver.layout import (
     StreamEvent,
     SubscriberEvent,
 )
+from cython.cimports.volans.driver.slow_layout import (
+    TO_CONTROL_SLOW_SUBSCRIBER,
+    SlowSubscriberReport,
+)
 from cython.cimports.volans.transport.contract import Address
 
 STREAM_EVENTS = {
@@ -59,6 +63,15 @@ class SubscriberChange:
     registration_id: int  # of the stream
     subscription_registration_id: int
     counter_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class SlowSubscriber:
+    """A subscriber lags far behind its stream; `lag_bytes` None: no more."""
+
+    stream_registration_id: int
+    position_counter_id: int
+    lag_bytes: int | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -105,6 +118,14 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
     request: pointer[CreateImageRequest]
     report: pointer[PublicationErrorReport]
     subscriber: pointer[SubscriberEvent]
+    slow: pointer[SlowSubscriberReport]
+    if msg_type_id == TO_CONTROL_SLOW_SUBSCRIBER and length == sizeof(SlowSubscriberReport):
+        slow = cast(pointer[SlowSubscriberReport], cast(p_void, data))
+        return SlowSubscriber(
+            slow.stream_registration_id,
+            slow.counter_id,
+            slow.lag_bytes if slow.lag_bytes >= 0 else None,
+        )
     if msg_type_id in SUBSCRIBER_EVENTS and length == sizeof(SubscriberEvent):
         subscriber = cast(pointer[SubscriberEvent], cast(p_void, data))
         return SubscriberChange(

@@ -180,6 +180,8 @@ class DriverConfig:
     loss_seed: int
     capture: str | None
     capture_max_length: int
+    pre_touch_mapped_memory: bool
+    slow_subscriber_threshold_ns: int
     random_seed: int | None
 
     def __init__(self, **overrides: Any) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from volans.driver.config_setting import GIB, INT64_MIN, Kind, Setting
+from volans.driver.config_setting import GIB, INT64_MIN, MS, Kind, Setting
 from volans.driver.config_table_network import NETWORK_SETTINGS
 from volans.driver.config_table_process import PROCESS_SETTINGS
 from volans.driver.config_table_streams import STREAM_SETTINGS
 
 _SIZE, _INTEGER, _TEXT, _NUMBER = Kind.SIZE, Kind.INTEGER, Kind.TEXT, Kind.NUMBER
+_BOOL: Final = Kind.BOOL
 
 _EVENT_LOG: Final = (
     Setting("event_log", "AERON_EVENT_LOG", _TEXT, None, "events to log", listed=True),
@@ -81,6 +82,20 @@ _VOLANS: Final = (
         _SIZE,
         GIB,
         "longest capture file",
+    ),
+    Setting(
+        "pre_touch_mapped_memory",
+        "VOLANS_PRE_TOUCH",
+        _BOOL,
+        False,
+        "take and fault in every page of a log when it is made, sparse or not: no stalls later",
+    ),
+    Setting(
+        "slow_subscriber_threshold_ns",
+        "VOLANS_SLOW_SUBSCRIBER_THRESHOLD",
+        Kind.DURATION,
+        50 * MS,
+        "name subscribers that lag half a window behind for longer than this; 0: never",
     ),
     Setting(
         "random_seed",

@@ -155,6 +155,7 @@ class MediaDriver:
         self._receiver = Receiver(self._shared, receiver_engine)
         self._pacer = Pacer(self._shared)
         self._pacer.heartbeat_into(memoryview(self._cnc.mapped), self._cnc.layout.heartbeat_offset)
+        self._pacer.watch_slow_subscribers(config.slow_subscriber_threshold_ns)
         is_threaded = config.threading_mode != "INVOKER"
         has_resource_thread = config.threading_mode in ("DEDICATED", "SHARED_NETWORK")
         self._resources = ResourceJobs(

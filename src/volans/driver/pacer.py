@@ -53,6 +53,8 @@ from cython.cimports.volans.driver.publication_pacing import (
     publication_update_limit,
 )
 from cython.cimports.volans.driver.shared import SharedState
+from cython.cimports.volans.driver.slow_layout import SlowSubscribers
+from cython.cimports.volans.driver.slow_subscribers import slow_subscribers_check
 from cython.cimports.volans.memory.atomic import (
     cas_i32,
     cpu_pause,
@@ -83,7 +85,21 @@ def run_time_events(state: pointer[PacerState], now_ns: int64_t, now_ms: int64_t
 @nogil
 @exceptval(check=False)
 def pacer_do_work(clientd: p_void, now_ns: int64_t, now_ms: int64_t) -> int32_t:
-    state: pointer[PacerState] = cast(pointer[PacerState], clientd)
+    # The pointer is borrowed: the NativeAgent's owner keeps the object alive.
+    return pacer_cycle(
+        address(cast(Pacer, clientd).state), address(cast(Pacer, clientd).slow), now_ns, now_ms
+    )
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def pacer_cycle(
+    state: pointer[PacerState],
+    slow: pointer[SlowSubscribers],
+    now_ns: int64_t,
+    now_ms: int64_t,
+) -> int32_t:
     i: int32_t
     work: int32_t = 0
     if load_acquire_i32(address(state.waiters)) != 0 or not cas_i32(address(state.lock), 0, 1):
@@ -100,6 +116,7 @@ def pacer_do_work(clientd: p_void, now_ns: int64_t, now_ms: int64_t) -> int32_t:
         state.timer_deadline_ns = now_ns + state.shared.timer_interval_ns
         run_time_events(state, now_ns, now_ms)
         work += 1
+    slow_subscribers_check(slow, state, now_ns)
     store_release_i32(address(state.lock), 0)
     return work
 
@@ -175,6 +192,7 @@ class Pacer:
 
     def __init__(self, shared: SharedState):
         memset(address(self.state), 0, sizeof(PacerState))
+        memset(address(self.slow), 0, sizeof(SlowSubscribers))
         self.state.shared = address(shared.state)
         self.shared_owner = shared
         self.kept_alive = []
@@ -186,11 +204,18 @@ class Pacer:
 
     def native_agent(self) -> NativeAgent:
         """The agent whose duty cycle this is."""
-        return make_native_agent(pacer_do_work, address(self.state), self, "conductor-pacer")
+        return make_native_agent(pacer_do_work, cast(p_void, self), self, "conductor-pacer")
 
     def do_work(self, now_ns: int64_t, now_ms: int64_t) -> int:
         """One duty cycle on the caller's thread (invoker mode, simulation)."""
-        return pacer_do_work(address(self.state), now_ns, now_ms)
+        return pacer_cycle(address(self.state), address(self.slow), now_ns, now_ms)
+
+    def watch_slow_subscribers(self, threshold_ns: int64_t) -> None:
+        """Tell the control plane who lags half a window behind for longer than this; 0: nobody."""
+        lock_pacer(address(self.state))
+        self.slow.threshold_ns = threshold_ns
+        self.slow.deadline_ns = 0
+        unlock_pacer(address(self.state))
 
     def heartbeat_into(self, counters_like, offset: int64_t) -> None:
         """Write the driver's heartbeat (epoch ms) at `offset` of a writable buffer."""

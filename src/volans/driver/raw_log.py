@@ -78,7 +78,8 @@ def create_log_file(path, parameters, pre_touch=False, check_storage=True):
     Args:
         path: where; must not exist.
         parameters: a `LogParameters`.
-        pre_touch: fault every page in now instead of at first use.
+        pre_touch: take all blocks and fault every page in now instead of at first use, even of a
+            sparse log: touching pages that have no blocks could end in SIGBUS.
         check_storage: refuse when the file system lacks the bytes.
 
     Returns:
@@ -92,7 +93,7 @@ def create_log_file(path, parameters, pre_touch=False, check_storage=True):
     file: MappedFile = MappedFileFactory.create(
         path,
         length,
-        sparse=parameters.sparse,
+        sparse=parameters.sparse and not pre_touch,
         pre_touch=pre_touch,
         check_storage=check_storage,
     )

@@ -45,7 +45,7 @@ _ADDRESS_KEY_TEXT_BYTES: Final = MAX_KEY_LENGTH - _TWO_I32.size
 
 
 class CounterType(IntEnum):
-    """Type ids of a media driver's counters; below 1000 all are reserved."""
+    """Type ids of a media driver's counters; below 1000 all are the official driver's."""
 
     SYSTEM = 0
     PUBLISHER_LIMIT = 1
@@ -68,6 +68,7 @@ class CounterType(IntEnum):
     SENDER_NAKS_RECEIVED = 19
     RECEIVER_NAKS_SENT = 20
     NAME_RESOLVER_BOOTSTRAP_NEIGHBOR = 21
+    SLOW_SUBSCRIBER = 22092  # of Volans alone: "VL"
 
 
 # What the label of a stream counter starts with.
@@ -89,6 +90,7 @@ FLOW_CONTROL_RECEIVERS_NAME: Final = "fc-receivers"
 MDC_DESTINATIONS_NAME: Final = "mdc-num-dest"
 SENDER_NAKS_RECEIVED_NAME: Final = "snd-naks-received"
 RECEIVER_NAKS_SENT_NAME: Final = "rcv-naks-sent"
+SLOW_SUBSCRIBER_NAME: Final = "slow-subscriber"
 CUBIC_RTT_NAME: Final = "rcv-cc-cubic-rtt"
 CUBIC_WINDOW_NAME: Final = "rcv-cc-cubic-wnd"
 
@@ -106,6 +108,7 @@ STREAM_COUNTER_TYPES: Final = frozenset(
         CounterType.FLOW_CONTROL_RECEIVERS,
         CounterType.SENDER_NAKS_RECEIVED,
         CounterType.RECEIVER_NAKS_SENT,
+        CounterType.SLOW_SUBSCRIBER,
     }
 )
 CHANNEL_COUNTER_TYPES: Final = frozenset(

@@ -48,6 +48,7 @@ class ConductorContext:
     # (send, receive) bytes of a socket that asks for none; logs tell them.
     default_socket_buffer_lengths: tuple[int, int] = (0, 0)
     process_watch: ProcessWatch | None = None
+    is_low_space_told: bool = False
     now_ns: int = 0
     now_ms: int = 0
     tasks: list[Iterator[None]] = field(default_factory=list)

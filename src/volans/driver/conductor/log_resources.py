@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from volans.driver.conductor.storage import check_storage_for_sparse
+from volans.driver.conductor.storage import check_storage_for_sparse, low_space_warning
 from volans.driver.raw_log import create_log_file, log_length
 from volans.protocol.counter_types import SystemCounter
 
@@ -30,19 +30,30 @@ def create_log(
     """
     config = context.config
 
-    def job() -> MappedFile:
-        if config.perform_storage_checks and parameters.sparse:
-            check_storage_for_sparse(
-                path, log_length(parameters.term_length, parameters.page_size), context.directory
-            )
-        return create_log_file(
+    def job() -> tuple[MappedFile, str | None]:
+        warning = None
+        if config.perform_storage_checks:
+            if parameters.sparse:
+                check_storage_for_sparse(
+                    path,
+                    log_length(parameters.term_length, parameters.page_size),
+                    context.directory,
+                )
+            warning = low_space_warning(context.directory, config.low_file_store_warning_threshold)
+        log_file = create_log_file(
             path,
             parameters,
-            pre_touch=False,
+            pre_touch=config.pre_touch_mapped_memory,
             check_storage=config.perform_storage_checks,
         )
+        return log_file, warning
 
-    def done(log_file: MappedFile) -> None:
+    def done(outcome: tuple[MappedFile, str | None]) -> None:
+        log_file, warning = outcome
+        # The text holds a changing number: told each time it would fill the distinct error log.
+        if warning is not None and not context.is_low_space_told:
+            context.shared.log_error(warning, context.now_ms)
+        context.is_low_space_told = warning is not None
         context.shared.add_to_system_counter(SystemCounter.BYTES_CURRENTLY_MAPPED, len(log_file))
         try:
             on_done(log_file)

@@ -25,6 +25,18 @@ def check_storage_for_sparse(path: Path, length_bytes: int, directory: Path) -> 
         raise StorageSpaceError.for_file(os.fspath(path), length_bytes, available_bytes)
 
 
+def low_space_warning(directory: Path, threshold_bytes: int) -> str | None:
+    """The official driver's words when the file system has no more room than the threshold."""
+    status = os.statvfs(directory)
+    usable_bytes = status.f_bavail * status.f_frsize
+    if usable_bytes > threshold_bytes:
+        return None
+    return (
+        f"WARNING: space is running low: threshold={threshold_bytes} usable={usable_bytes} "
+        f"in {directory}"
+    )
+
+
 def promised_bytes(directory: Path) -> int:
     """Bytes that the files of a driver's directory may still take."""
     total = 0
