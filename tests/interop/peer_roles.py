@@ -89,10 +89,13 @@ class Roles:
         sizes: list[int],
         seed: int,
         exclusive: bool = False,
+        destinations: list[str] | None = None,
     ) -> dict:
         """Offer ``count`` messages; the publication stays open until ``close``."""
         publication = self.client.add_publication(channel, stream_id, exclusive)
         self.open.append(publication)
+        for destination in destinations or []:
+            publication.add_destination(destination)
         source = MessageSource(seed, sizes)
         digest = hashlib.sha256()
         patience = Patience(f"publish on {channel}")
