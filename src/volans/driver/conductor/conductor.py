@@ -32,7 +32,6 @@ from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.slow_subscribers import SlowSubscribers
 from volans.driver.conductor.subscriptions import SubscriptionLink
 from volans.driver.conductor.tethering import on_subscriber_change
-from volans.errors import VolansError
 from volans.memory.errors import StorageSpaceError
 from volans.protocol import commands as c
 from volans.protocol.channel_uri import ChannelUri, InvalidChannelError
@@ -158,7 +157,7 @@ class Conductor:
         for msg_type_id, payload in messages:
             try:
                 self._on_agent_message(decode_agent_message(msg_type_id, payload))
-            except (VolansError, OSError, ValueError) as error:
+            except Exception as error:  # the messages behind it must not be lost
                 self._log_error(error)
         return len(messages)
 
