@@ -35,6 +35,10 @@ class DeafSender(Hooks):
     def network(self, world, network):
         network.configure(loss=0.2, reorder=0.3)
 
+    def settings(self):
+        # Hopeless asking in short intervals would only cost time.
+        return {"nak_unicast_delay_ns": 50_000}
+
 
 class SkippingSubscriber(Hooks):
     """Every 37th message does not reach the application."""

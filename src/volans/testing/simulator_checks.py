@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from volans.testing.simulator_subscriber import SubscriberActor
     from volans.testing.simulator_world import World
 
-PUBLISH_LIMIT_NS = 20 * S
-DELIVERY_LIMIT_NS = 15 * S
+PUBLISH_LIMIT_NS = 10 * S
+DELIVERY_LIMIT_NS = 6 * S
 CLOSE_LIMIT_NS = 12 * S
 RELEASE_LIMIT_NS = 15 * S
 OVER_RUNS_A_PADDING = 8  # itself, sent again, duplicated

@@ -61,6 +61,10 @@ class Hooks:
         """What a subscriber's polls call in place of ``handler``."""
         return handler
 
+    def settings(self) -> dict[str, Any]:
+        """Settings of the drivers, over the simulation's own."""
+        return {}
+
     def network(self, world: World, network: SimulatedNetwork) -> None:
         """Change the network's settings."""
 
@@ -145,7 +149,7 @@ class World:
             status_message_timeout_ns=40 * MS,
             counter_free_to_reuse_ns=50 * MS,
             driver_timeout_ms=DRIVER_TIMEOUT_MS,
-        )
+        ).replace(**self.hooks.settings())
         engines = tuple(
             self.hooks.engine(self, number, role, self.network.engine(host, role=role))
             for role in ("sender", "receiver")
