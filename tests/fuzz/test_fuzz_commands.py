@@ -291,3 +291,25 @@ def test_errors_of_any_text_are_logged():
         driver.driver._shared.log_error("refused: \udcff\udc80", driver.now_ms)
         [text] = driver.error_texts()
         assert text == r"refused: \udcff\udc80"
+
+
+def test_one_message_of_an_agent_that_fails_does_not_cost_the_others(monkeypatch):
+    from volans.driver.conductor import conductor
+
+    decode, failures = conductor.decode_agent_message, ["once"]
+
+    def fail_once(msg_type_id: int, payload: bytes):
+        message = decode(msg_type_id, payload)
+        if failures and getattr(message, "change", "") == "ipc_done":
+            raise RuntimeError(failures.pop())
+        return message
+
+    with invoked_driver() as driver:
+        for number in (60, 61, 62):
+            driver.ask(c.AddExclusivePublication(CLIENT, number, 5, "aeron:ipc"))
+        assert len(driver.files()) == 3
+        monkeypatch.setattr(conductor, "decode_agent_message", fail_once)
+        driver.pass_time(600)
+        assert not failures
+        assert any("once" in text for text in driver.error_texts())
+        assert len(driver.files()) == 1, "the others ended in the same duty cycle"
