@@ -314,8 +314,8 @@ class ReceiveEndpointOwner:
         state.id = endpoint_id
         state.receiver_id = receiver_id
         state.has_group_tag = group_tag is not None
-        if group_tag is not None:
-            state.group_tag = group_tag
+        # What an error frame says where there is no tag.
+        state.group_tag = -1 if group_tag is None else group_tag
         state.is_multicast = is_multicast
         state.has_explicit_control = has_explicit_control
         state.multicast_ttl = multicast_ttl
