@@ -76,21 +76,22 @@ class Model:
         self.limit = self.allowed(now_ns)
 
 
-tags = st.sampled_from([None, TAG, 8])
+tags = st.sampled_from([TAG, TAG, None, 8])
 steps = st.lists(
     st.one_of(
         st.tuples(
             st.just("status"),
-            st.integers(1, 5),
+            st.integers(1, 3),
             st.integers(0, 500),
             st.sampled_from([1024, 4096]),
             tags,
-            st.booleans(),
+            st.sampled_from([False, False, False, True]),
         ),
-        st.tuples(st.just("reject"), st.integers(1, 5)),
+        st.tuples(st.just("reject"), st.integers(1, 3)),
         st.tuples(st.just("ask"), tags),
         st.tuples(st.just("pass"), st.integers(1, 150)),
     ),
+    min_size=30,
     max_size=60,
 )
 
