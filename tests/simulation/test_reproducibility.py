@@ -50,7 +50,7 @@ def test_another_process_gives_the_same_traces():
 
 def test_many_seeds_meet_all_that_can_happen():
     totals: dict[str, int] = {}
-    for seed in range(1000, 1040):
+    for seed in range(1000, 1030):
         report = simulate(seed)
         for name, value in (report.counters | report.datagrams).items():
             totals[name] = totals.get(name, 0) + value

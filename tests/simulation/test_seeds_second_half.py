@@ -6,7 +6,7 @@ import pytest
 
 from volans.testing.simulator import simulate
 
-BLOCK = 25
+BLOCK = 10
 
 
 @pytest.mark.parametrize("first", range(150, 300, BLOCK))
