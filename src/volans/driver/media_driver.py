@@ -39,6 +39,7 @@ from volans.driver.control_agent import ControlAgent
 from volans.driver.directory import prepare_directory, remove_directory
 from volans.driver.engines import default_socket_buffer_lengths, make_engines
 from volans.driver.naming.resolve import DefaultResolver
+from volans.driver.naming.timed import TimedResolver
 from volans.driver.pacer import Pacer
 from volans.driver.receiver import Receiver
 from volans.driver.sender import Sender
@@ -178,7 +179,7 @@ class MediaDriver:
             receiver=self._receiver,
             sender_engine=sender_engine,
             receiver_engine=receiver_engine,
-            resolver=resolver if resolver is not None else DefaultResolver(),
+            resolver=self._timed(resolver if resolver is not None else DefaultResolver()),
             resources=self._resources,
             receiver_id_base=self._shared.random() or 1,
             default_socket_buffer_lengths=(
@@ -300,6 +301,16 @@ class MediaDriver:
             name,
             arguments,
             AtomicCounter(self._counters, SystemCounter.CONTROLLABLE_IDLE_STRATEGY),
+        )
+
+    def _timed(self, resolver: Resolver) -> TimedResolver:
+        count = self._shared.add_to_system_counter
+        return TimedResolver(
+            resolver,
+            self._clock_ns,
+            self.config.name_resolver_threshold_ns,
+            on_longest=lambda grown_ns: count(SystemCounter.NAME_RESOLVER_MAX_TIME, grown_ns),
+            on_stall=lambda: count(SystemCounter.NAME_RESOLVER_TIME_THRESHOLD_EXCEEDED),
         )
 
     def _start_resource_thread(self) -> None:

@@ -9,7 +9,7 @@ commands done in order.
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from volans.driver.agent_messages import (
     ImageRequest,
@@ -92,7 +92,7 @@ class Conductor:
             "image_linger": self._subscriptions.images.on_linger,
             "image_done": self._subscriptions.images.on_done,
         }
-        self._handlers: dict[type[c.Command], Callable[[c.Command, WhenDone], None]] = {
+        self._handlers: dict[type[c.Command], Callable[[Any, WhenDone], None]] = {
             c.AddPublication: self._add_publication,
             c.AddExclusivePublication: self._add_publication,
             c.RemovePublication: self._remove_publication,

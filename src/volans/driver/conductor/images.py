@@ -166,11 +166,7 @@ class Images:
                 context.run(self._give_up(endpoint, request))
                 self._subscriptions.release_endpoint(endpoint)
                 return
-            try:
-                self._make(registration_id, request, endpoint, still, log_file)
-            except Exception as error:  # the session must be free to try again
-                delete_log(context, log_file)
-                failed(error)
+            self._make(registration_id, request, endpoint, still, log_file)
 
         def failed(error: BaseException) -> None:
             # Without the file's name, which is new each time: the source asks again and again.
