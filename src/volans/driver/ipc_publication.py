@@ -166,11 +166,26 @@ def revoke(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void
 @cfunc
 @nogil
 @exceptval(check=False)
+def join_position_of(publication: pointer[IpcPublication]) -> int64_t:
+    """Where the slowest subscriber is: whoever joins sees all that is not yet consumed by all."""
+    slowest: int64_t = 0
+    fastest: int64_t = 0
+    if (
+        active_position_bounds(address(publication.subscribers), address(slowest), address(fastest))
+        and slowest < publication.consumer_position
+    ):
+        return slowest
+    return publication.consumer_position
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def check_untethered(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void:
     rules: TetherRules
     window: int64_t = publication.term_window_length
     rules.window_limit_position = publication.consumer_position - window + window // 4
-    rules.join_position = publication.consumer_position
+    rules.join_position = join_position_of(publication)
     rules.window_limit_timeout_ns = publication.untethered_window_limit_timeout_ns
     rules.linger_timeout_ns = publication.untethered_linger_timeout_ns
     rules.resting_timeout_ns = publication.untethered_resting_timeout_ns
@@ -258,7 +273,7 @@ def ipc_add_subscriber(
     is_rejoin: bint,
     now_ns: int64_t,
 ) -> int64_t:
-    join_position: int64_t = publication.consumer_position
+    join_position: int64_t = join_position_of(publication)
     store_release_i64(position, join_position)
     if (
         subscribable_add(
