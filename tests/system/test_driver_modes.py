@@ -26,6 +26,11 @@ CLASSIC = {
     "SHARED": {"[conductor, sender, receiver]"[:15]},
     "INVOKER": set(),
 }
+CYCLES = (
+    SystemCounter.CONDUCTOR_MAX_CYCLE_TIME,
+    SystemCounter.SENDER_MAX_CYCLE_TIME,
+    SystemCounter.RECEIVER_MAX_CYCLE_TIME,
+)
 NEW = {
     "DEDICATED": {"aeron-md-cnd", "aeron-md-snd", "aeron-md-rcv", "aeron-md-nra"},
     "SHARED_NETWORK": {"aeron-md-cnd", "aeron-md-net", "aeron-md-nra"},
@@ -71,6 +76,9 @@ def test_every_threading_mode_carries_ipc_and_udp(directory, udp_channel, mode):
         carry_messages(directory, udp_channel)
         names = thread_names(driver.process.pid)
         assert names >= CLASSIC[mode], names
+        if mode != "INVOKER":
+            for cycle in CYCLES:
+                await_that(lambda c=cycle: driver.counter_value(c) > 0)
         assert driver.error_texts() == []
         assert driver.end(signal.SIGTERM) == (0, "")
 

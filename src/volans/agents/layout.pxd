@@ -44,3 +44,12 @@ cdef struct CompositeState:
     int32_t count
     do_work_fn *works
     void **states
+
+cpdef enum:
+    MAX_CYCLE_MEASURES = 3          # conductor, sender and receiver on one thread
+
+# Where a runner tells how long its cycles take. All of it the runner's thread writes.
+cdef struct CycleMeasure:
+    int64_t *max_time_ns
+    int64_t *slow_count             # cycles longer than the threshold
+    int64_t threshold_ns

@@ -1,5 +1,5 @@
 from volans.agents.idle cimport IdleStrategy
-from volans.agents.layout cimport CompositeState, do_work_fn
+from volans.agents.layout cimport MAX_CYCLE_MEASURES, CompositeState, CycleMeasure, do_work_fn
 from libc.stdint cimport int32_t, int64_t
 
 # An agent whose duty cycle is a C function: runs in a thread that holds no GIL.
@@ -17,7 +17,7 @@ cdef class NativeComposite(NativeAgent):
 
 cdef int32_t composite_do_work(void *state, int64_t now_ns, int64_t now_ms) noexcept nogil
 
-# Loops a NativeAgent on a thread without the GIL until closed. last_duty_cycle_ns / max_cycle_time_ns feed the stall counters.
+# Loops a NativeAgent on a thread without the GIL until closed. Its measures feed the stall counters.
 cdef class NativeAgentRunner:
     cdef NativeAgent agent
     cdef IdleStrategy idle_strategy
@@ -27,8 +27,9 @@ cdef class NativeAgentRunner:
     cdef object thread
     cdef readonly str role_name
     cdef object on_start            # called on the thread before the first cycle, or None
-    cdef int64_t *max_cycle_time_ns         # may be NULL
-    cdef int64_t *cycle_threshold_exceeded  # may be NULL
-    cdef int64_t cycle_threshold_ns
-    cdef object counters_owner      # keeps the two counters alive
+    cdef CycleMeasure measures[MAX_CYCLE_MEASURES]
+    cdef int32_t measure_count
+    cdef list counter_owners        # keep the measures' counters alive
+    # Let it keep a longest cycle and a number of slow ones, of each agent that it runs; before start.
+    cdef object measure(self, int64_t *max_time_ns, int64_t *slow_count, int64_t threshold_ns, object owner)
     cdef void _measure(self, int64_t cycle_ns) noexcept nogil

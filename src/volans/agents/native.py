@@ -11,7 +11,12 @@ from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, point
 from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.volans.agents.idle import IdleStrategy, idle_state_idle
-from cython.cimports.volans.agents.layout import CompositeState, IdleState, do_work_fn
+from cython.cimports.volans.agents.layout import (
+    MAX_CYCLE_MEASURES,
+    CompositeState,
+    IdleState,
+    do_work_fn,
+)
 from cython.cimports.volans.memory.atomic import (
     counter_add,
     load_acquire_i32,
@@ -132,6 +137,7 @@ class NativeAgentRunner:
         self.role_name = thread_name if thread_name is not None else agent.role_name
         self.on_start = on_start
         self.running = 1
+        self.counter_owners = []
 
     def start(self) -> None:
         """Start the thread.
@@ -184,10 +190,28 @@ class NativeAgentRunner:
     @exceptval(check=False)
     def _measure(self, cycle_ns: int64_t) -> cython.void:
         # Start to start, so a stall counts wherever it happened: in work, idling or descheduled.
-        if self.max_cycle_time_ns is not cython.NULL:
-            propose_max_i64(self.max_cycle_time_ns, cycle_ns)
-        if self.cycle_threshold_exceeded is not cython.NULL and cycle_ns > self.cycle_threshold_ns:
-            counter_add(self.cycle_threshold_exceeded, 1)
+        i: int32_t
+        for i in range(self.measure_count):
+            propose_max_i64(self.measures[i].max_time_ns, cycle_ns)
+            if cycle_ns > self.measures[i].threshold_ns:
+                counter_add(self.measures[i].slow_count, 1)
+
+    @cfunc
+    def measure(
+        self,
+        max_time_ns: pointer[int64_t],
+        slow_count: pointer[int64_t],
+        threshold_ns: int64_t,
+        owner: object,
+    ) -> object:
+        if self.measure_count == MAX_CYCLE_MEASURES:
+            raise ValueError(f"a runner keeps at most {MAX_CYCLE_MEASURES} measures")
+        self.measures[self.measure_count].max_time_ns = max_time_ns
+        self.measures[self.measure_count].slow_count = slow_count
+        self.measures[self.measure_count].threshold_ns = threshold_ns
+        self.counter_owners.append(owner)
+        self.measure_count += 1
+        return None
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Ask the loop to end and wait for it, at most `timeout_s` seconds; again is harmless.

@@ -258,36 +258,49 @@ class MediaDriver:
             part.native_agent() for part in (self._pacer, self._sender, self._receiver)
         )
         mode = config.threading_mode
+        # Agent, role, and whose cycle times its thread tells.
+        groups: list[tuple[NativeAgent, str, tuple[str, ...]]]
         if mode == "DEDICATED":
             groups = [
-                (pacer, "conductor", "conductor"),
-                (sender, "sender", "sender"),
-                (receiver, "receiver", "receiver"),
+                (pacer, "conductor", ("conductor",)),
+                (sender, "sender", ("sender",)),
+                (receiver, "receiver", ("receiver",)),
             ]
         elif mode == "SHARED_NETWORK":
             groups = [
-                (pacer, "conductor", "conductor"),
-                (NativeComposite([sender, receiver]), "shared_network", ""),
+                (pacer, "conductor", ("conductor",)),
+                (
+                    NativeComposite([sender, receiver]),
+                    "shared_network",
+                    ("sender", "receiver"),
+                ),
             ]
         else:
-            groups = [(NativeComposite([pacer, sender, receiver]), "shared", "conductor")]
-        for agent, role, cycle in groups:
-            self._run(agent, role, self._idle_strategy(role), cycle)
+            together = NativeComposite([pacer, sender, receiver])
+            groups = [(together, "shared", ("conductor", "sender", "receiver"))]
+        for agent, role, measured in groups:
+            self._run(agent, role, self._idle_strategy(role), measured)
         self._run(
             self._control.native_agent(),
             "control",
             BackoffIdleStrategy(max_park_ns=CONTROL_IDLE_MAX_PARK_NS),
-            "",
+            (),
         )
 
-    def _run(self, agent: NativeAgent, role: str, idle_strategy: IdleStrategy, cycle: str) -> None:
+    def _run(
+        self,
+        agent: NativeAgent,
+        role: str,
+        idle_strategy: IdleStrategy,
+        measured: tuple[str, ...],
+    ) -> None:
         runner = NativeAgentRunner(
             agent,
             idle_strategy,
             thread_name=thread_name(self.config, role),
             on_start=pin_to_core(self.config, role, self._log_error),
         )
-        if cycle:
+        for cycle in measured:
             self._shared.measure_cycles(
                 runner, cycle, getattr(self.config, f"{cycle}_cycle_threshold_ns")
             )

@@ -212,10 +212,7 @@ class SharedState:
             "sender": SYSTEM_SENDER_MAX_CYCLE_TIME,
             "receiver": SYSTEM_RECEIVER_MAX_CYCLE_TIME,
         }[agent]
-        runner.max_cycle_time_ns = self.state.system[first]
-        runner.cycle_threshold_exceeded = self.state.system[first + 1]
-        runner.cycle_threshold_ns = threshold_ns
-        runner.counters_owner = self
+        runner.measure(self.state.system[first], self.state.system[first + 1], threshold_ns, self)
 
     def random(self) -> int:
         """Next 64 random bits, signed."""

@@ -62,10 +62,12 @@ class CountingAgent(NativeAgent):
 
     def measure(self, runner: NativeAgentRunner, cycle_threshold_ns: int64_t) -> None:
         """Let `runner` keep the longest cycle and the number of slow ones here; before start."""
-        runner.max_cycle_time_ns = address(self.counting.max_cycle_time_ns)
-        runner.cycle_threshold_exceeded = address(self.counting.slow_cycles_count)
-        runner.cycle_threshold_ns = cycle_threshold_ns
-        runner.counters_owner = self
+        runner.measure(
+            address(self.counting.max_cycle_time_ns),
+            address(self.counting.slow_cycles_count),
+            cycle_threshold_ns,
+            self,
+        )
 
     def set_work_count(self, work_count: int32_t) -> None:
         """What the next cycles return."""
