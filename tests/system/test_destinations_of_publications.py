@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import struct
 import time
 from collections.abc import Callable
 
@@ -25,6 +26,9 @@ from volans.protocol.error_codes import ErrorCode
 
 __all__ = ["client", "driver", "errors", "stream_id", "udp_channel"]
 
+SETUP = 5
+IP_RECVTTL = 12  # linux/in.h
+SETUP_FLAG_GROUP = 0x40
 MANUAL = "aeron:udp?control-mode=manual"
 
 
@@ -238,6 +242,45 @@ def test_multicast_reaches_every_subscriber(client, stream_id, flow_control):
     assert collect(subscription, len(sent)) == sent
 
 
+@pytest.mark.parametrize("interface", ["127.0.0.1", "localhost/8", "{lo}"])
+def test_setups_go_to_the_group_over_the_interface_with_the_ttl(client, stream_id, interface):
+    group, port, ttl = "224.20.30.45", free_port(), 3
+    membership = socket.inet_aton(group) + socket.inet_aton("127.0.0.1")
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        receiver.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP, membership)
+        receiver.setsockopt(socket.IPPROTO_IP, IP_RECVTTL, 1)
+        receiver.bind((group, port))
+        receiver.settimeout(20)
+        publication = client.add_exclusive_publication(
+            f"aeron:udp?endpoint={group}:{port}|interface={interface}|ttl={ttl}", stream_id
+        )
+        datagram, extra, _flags, source = receiver.recvmsg(2048, 256)
+    (_length, _version, flags, kind) = struct.unpack_from("<ibBh", datagram)
+    assert (kind, flags & SETUP_FLAG_GROUP) == (SETUP, SETUP_FLAG_GROUP)
+    assert struct.unpack_from("<ii", datagram, 12) == (publication.session_id, stream_id)
+    assert struct.unpack_from("<i", datagram, 36) == (ttl,)
+    assert [struct.unpack("i", data)[0] for _level, _type, data in extra] == [ttl]
+    assert source[0] == "127.0.0.1"
+    assert publication.local_socket_addresses == [f"0.0.0.0:{port}"]
+
+
+def test_ipv6_destinations(client, stream_id):
+    with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.bind(("::1", 0))
+        ports = [probe.getsockname()[1], free_port()]
+    control = f"[::1]:{ports[1]}"
+    channel = f"aeron:udp?endpoint=[::1]:{ports[0]}|control={control}"
+    subscription = client.add_subscription(channel, stream_id)
+    publication = client.add_exclusive_publication(
+        f"aeron:udp?control={control}|control-mode=dynamic", stream_id
+    )
+    await_that(lambda: subscription.is_connected and publication.is_connected)
+    publication.publish(b"six", timeout=20)
+    assert collect(subscription, 1) == [b"six"]
+
+
 def test_even_groups_are_refused(client, stream_id):
     refused(
         ErrorCode.INVALID_CHANNEL,
@@ -403,3 +446,19 @@ def test_wildcard_control_ports_come_from_the_range(stream_id):
             return True
 
         await_that(reopened)
+
+
+def test_nothing_is_left_of_a_closed_publication(client, stream_id):
+    tag = 600000 + stream_id
+    publication = client.add_exclusive_publication(f"{MANUAL}|linger=0|tags={tag}", stream_id)
+    publication.add_destination(endpoint_channel())
+    registration_id = publication.registration_id
+    kinds = (CounterType.MDC_DESTINATIONS, CounterType.SEND_CHANNEL_STATUS)
+    assert all(client.counters.find(kind, registration_id) is not None for kind in kinds)
+    publication.close()
+    await_that(lambda: all(client.counters.find(kind, registration_id) is None for kind in kinds))
+    refused(
+        ErrorCode.INVALID_CHANNEL,
+        "when original",
+        lambda: client.add_publication(f"aeron:udp?tags={tag}", stream_id),
+    )
