@@ -43,10 +43,11 @@ bench: build  ## compare with pyaeron and pyzmq in one interleaved run (see benc
 soak: build  ## simulate many seeds (SEEDS=2000); a failing seed is printed
 	@$(BIN)/volans-sim --seeds $(SEEDS)
 
-fix: $(VENV)/.tools  ## format, repair what the linter can repair, write the feature table anew
+fix: $(VENV)/.tools $(VENV)/.package  ## format, repair what the linter can repair, write the feature table anew
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/python tools/compatibility.py --write
+	@$(BIN)/python tools/configuration.py --write
 
 lock:  ## write requirements-dev.lock anew from the ranges in pyproject.toml
 	@tools/lock.sh

@@ -316,7 +316,7 @@ def test_every_setting_is_an_option_of_the_driver_command():
     from volans.driver.config_table import SETTINGS
 
     options = set(driver_command.__signature__.parameters)
-    assert options == {setting.name for setting in SETTINGS} | {"quiet"}
+    assert options == {setting.name for setting in SETTINGS} | {"quiet", "config"}
     assert "default 1408" in " ".join(run("driver", "--help").stdout.split())
 
 

@@ -53,3 +53,19 @@ def _has_other_threads(pid: int) -> bool:
         return any(entry.name != str(pid) for entry in Path(f"/proc/{pid}/task").iterdir())
     except (FileNotFoundError, ProcessLookupError):
         return False
+
+
+def process_start_epoch_ms(pid: int) -> int | None:
+    """When a process began, in epoch milliseconds to about a second; None when it has ended.
+
+    Raises:
+        OSError: the system would not say.
+    """
+    ticks = process_start_ticks(pid)
+    if ticks is None:
+        return None
+    with open("/proc/stat", encoding="ascii") as file:
+        boot_s = next((int(line.split()[1]) for line in file if line.startswith("btime ")), None)
+    if boot_s is None:
+        raise OSError("/proc/stat does not tell when the machine was started")
+    return (boot_s * os.sysconf("SC_CLK_TCK") + ticks) * 1000 // os.sysconf("SC_CLK_TCK")

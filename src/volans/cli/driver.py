@@ -13,18 +13,11 @@ import typer
 from volans.cli.output import note
 from volans.cli.session import interruptible
 from volans.driver.config_setting import Setting
-from volans.driver.config_table import SETTINGS
-from volans.driver.config_table_network import NETWORK_SETTINGS
-from volans.driver.config_table_process import PROCESS_SETTINGS
-from volans.driver.config_table_streams import STREAM_SETTINGS
+from volans.driver.config_table import GROUPS, SETTINGS
+from volans.driver.config_values import format_value
 
 _STATUS_INTERVAL_S: Final = 0.5
-_PANELS: Final = (
-    ("Process and files", PROCESS_SETTINGS),
-    ("Streams", STREAM_SETTINGS),
-    ("Network", NETWORK_SETTINGS),
-)
-_PANEL_OF_NAME: Final = {s.name: panel for panel, settings in _PANELS for s in settings}
+_PANEL_OF_NAME: Final = {s.name: panel for panel, settings in GROUPS.items() for s in settings}
 
 
 def _option(setting: Setting) -> inspect.Parameter:
@@ -49,27 +42,29 @@ def _option(setting: Setting) -> inspect.Parameter:
 
 
 def _default(setting: Setting) -> str:
-    from volans.driver.config import format_value
-
     return format_value(setting, setting.default)
 
 
 def driver_command(**values: Any) -> None:
     """Run a media driver until Ctrl-C, as `volansmd` does but with options.
 
-    Options win over `AERON_*` environment variables. Sizes take k, m, g; durations s, ms, us, ns.
+    Options win over the `--config` file, and that over `AERON_*` environment variables. Sizes take
+    k, m, g; durations s, ms, us, ns.
     """
     quiet = bool(values.pop("quiet"))
+    file = values.pop("config")
     chosen = {name: value for name, value in values.items() if value is not None}
     stop = threading.Event()
+    from volans.driver.config import DriverConfig
     from volans.driver.media_driver import MediaDriver
 
+    config = DriverConfig.load(file, **chosen)
     with interruptible():
-        driver = MediaDriver.launch(on_terminate=stop.set, **chosen)
+        driver = MediaDriver(config, on_terminate=stop.set)
         try:
             with driver:
-                if driver.config.print_configuration_on_start:
-                    note(driver.config.describe())
+                if config.print_configuration_on_start:
+                    note(config.describe())
                 run(driver, stop, quiet=quiet)
         except KeyboardInterrupt:
             driver.close()
@@ -110,6 +105,17 @@ def _work(driver: Any, stop: threading.Event) -> None:
 # Typer reads the options off the signature: one for each setting of the table.
 _PARAMETERS = [
     *(_option(setting) for setting in SETTINGS),
+    inspect.Parameter(
+        "config",
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[
+            str | None,
+            typer.Option(
+                "--config", metavar="FILE", help="TOML file with settings in a table [driver]."
+            ),
+        ],
+    ),
     inspect.Parameter(
         "quiet",
         inspect.Parameter.KEYWORD_ONLY,

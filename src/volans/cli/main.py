@@ -33,6 +33,10 @@ COMMANDS: Final = {
     "backlog": Entry("backlog", "backlog", "Show how far each part of a stream lags behind."),
     "errors": Entry("errors_command", "errors", "Show the distinct errors of a driver."),
     "loss": Entry("loss", "loss", "Show what was lost on the way to a driver."),
+    "driver-tool": Entry(
+        "driver_tool", "app", "Ask for a driver's pid, end it, clear away what dead ones left."
+    ),
+    "config": Entry("config_command", "app", "Explain, list and show settings."),
     "log": Entry("log_command", "app", "Look into log buffer files."),
     "version": Entry("version", "version", "Show the versions of Volans and its formats."),
 }

@@ -9,15 +9,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
+from volans.client.options_table import (
+    CLIENT_SETTINGS,
+    CLIENT_SETTINGS_BY_NAME,
+    MAX_CLIENT_NAME_LENGTH,
+)
+from volans.driver.config_file import read_config_file
+from volans.driver.config_values import unknown_name, value_from_object, value_from_text
 from volans.errors import ConfigError
-from volans.protocol.units import UnitError, parse_bool, parse_duration_ns
 
 if TYPE_CHECKING:
     from volans.client.image import Image
     from volans.memory.counters import CountersReader
     from volans.protocol.events import PublicationErrorEvent
-
-MAX_CLIENT_NAME_LENGTH = 100
 
 CounterHandler = Callable[["CountersReader", int, int], object]
 
@@ -33,11 +37,10 @@ def _epoch_ms() -> int:
 
 @dataclass(slots=True)
 class ClientOptions:
-    """Settings of one client; durations in seconds. Unset ones come from the environment.
+    """Settings of one client; durations in seconds, or texts such as ``"100ms"``.
 
-    The environment's names are the official ones: AERON_DIR, AERON_CLIENT_NAME,
-    AERON_DRIVER_TIMEOUT (ms), AERON_CLIENT_RESOURCE_LINGER_DURATION,
-    AERON_CLIENT_IDLE_SLEEP_DURATION, AERON_CLIENT_PRE_TOUCH_MAPPED_MEMORY.
+    Unset ones come from the environment; variables, limits and meanings stand in
+    ``volans.client.options_table`` and docs/configuration.md.
     """
 
     directory: str | None = None
@@ -78,9 +81,9 @@ class ClientOptions:
     """How waiting calls pass time."""
 
     def __post_init__(self) -> None:
-        for name in ("driver_timeout", "keepalive_interval", "idle_sleep"):
-            _check_range(name, getattr(self, name), 0.001, 3600.0)
-        _check_range("resource_linger", self.resource_linger, 0.0, 3600.0)
+        for setting in CLIENT_SETTINGS:
+            value = getattr(self, setting.name)
+            setattr(self, setting.name, value_from_object(setting, value))
         if len(self.client_name) > MAX_CLIENT_NAME_LENGTH or not self.client_name.isascii():
             raise ConfigError(
                 "client_name",
@@ -93,25 +96,35 @@ class ClientOptions:
         cls, environment: Mapping[str, str] | None = None, **overrides: Any
     ) -> ClientOptions:
         """Options from the official variables, then ``overrides``. Raises ConfigError."""
+        return cls.load(None, environment, **overrides)
+
+    @classmethod
+    def load(
+        cls,
+        file: str | os.PathLike[str] | None,
+        environment: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> ClientOptions:
+        """Options from the environment, over them a file, over them ``overrides``.
+
+        ``file`` is TOML with the names of the settings in a table ``[client]``, or None. Raises
+        ConfigError, for names that no option has too, and OSError.
+        """
         source = os.environ if environment is None else environment
-        known = {field.name for field in fields(cls)}
+        known = [field.name for field in fields(cls)]
         for name, value in overrides.items():
             if name not in known:
-                raise ConfigError(
-                    name, value, f"no such option; there are: {', '.join(sorted(known))}"
-                )
+                raise unknown_name(name, value, known, "`volans config list`")
         values: dict[str, Any] = {}
-        for variable, (name, parse) in _VARIABLES.items():
-            text = source.get(variable)
+        for setting in CLIENT_SETTINGS:
+            text = source.get(setting.variable) if setting.variable else None
             if text:
-                try:
-                    values[name] = parse(text)
-                except (UnitError, ValueError) as error:
-                    raise ConfigError(variable, text, str(error)) from None
+                values[setting.name] = value_from_text(setting, text, setting.variable)
+        if file is not None:
+            values.update(read_config_file(file, "client", CLIENT_SETTINGS_BY_NAME))
         values.update(overrides)
         if values.get("directory") is None:
             values["directory"] = default_directory(source)
-        values["directory"] = os.fspath(values["directory"])
         return cls(**values)
 
 
@@ -120,26 +133,3 @@ def default_directory(environment: Mapping[str, str] | None = None) -> str:
     from volans.driver.config import DriverConfig
 
     return DriverConfig.default_directory(environment)
-
-
-def _check_range(name: str, value: float, minimum: float, maximum: float) -> None:
-    if not minimum <= value <= maximum:
-        raise ConfigError(name, value, f"{minimum:g} to {maximum:g} s")
-
-
-def _seconds(text: str) -> float:
-    return parse_duration_ns(text) / 1e9
-
-
-def _milliseconds(text: str) -> float:
-    return int(text) / 1e3
-
-
-_VARIABLES: dict[str, tuple[str, Callable[[str], Any]]] = {
-    "AERON_DIR": ("directory", str),
-    "AERON_CLIENT_NAME": ("client_name", str),
-    "AERON_DRIVER_TIMEOUT": ("driver_timeout", _milliseconds),
-    "AERON_CLIENT_RESOURCE_LINGER_DURATION": ("resource_linger", _seconds),
-    "AERON_CLIENT_IDLE_SLEEP_DURATION": ("idle_sleep", _seconds),
-    "AERON_CLIENT_PRE_TOUCH_MAPPED_MEMORY": ("pre_touch", parse_bool),
-}

@@ -6,26 +6,24 @@ variables are ignored; texts that cannot be read, and values that do not fit tog
 
 from __future__ import annotations
 
-import math
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from volans.driver.config_setting import INT32_MAX, Kind, Setting
+from volans.driver.config_file import read_config_file
+from volans.driver.config_setting import INT32_MAX
 from volans.driver.config_table import BY_NAME, SETTINGS
 from volans.driver.config_table_process import BROADCAST_TRAILER, RING_TRAILER
+from volans.driver.config_values import (
+    format_value,
+    unknown_name,
+    value_from_object,
+    value_from_text,
+)
 from volans.errors import ConfigError
 from volans.protocol.cnc import CncLayout
-from volans.protocol.units import (
-    UnitError,
-    format_duration_ns,
-    format_size,
-    parse_bool,
-    parse_duration_ns,
-    parse_integer,
-    parse_size,
-)
+from volans.protocol.units import format_duration_ns
 
 __all__ = ["ConfigError", "DriverConfig"]
 
@@ -33,7 +31,7 @@ _MIN_TERM_LENGTH: Final = 64 * 1024
 _MAX_TERM_LENGTH: Final = 1 << 30
 _FRAME_ALIGNMENT: Final = 32
 _INT64_MAX: Final = (1 << 63) - 1
-_WIDE: Final = 1 << 80
+_REMEDY: Final = "DriverConfig.names() or `volans config list`"
 _TRAILERS: Final = {
     "to_driver_buffer_length": RING_TRAILER,
     "to_clients_buffer_length": BROADCAST_TRAILER,
@@ -187,10 +185,7 @@ class DriverConfig:
     def __init__(self, **overrides: Any) -> None:
         values = {setting.name: setting.default for setting in SETTINGS}
         for name, value in overrides.items():
-            setting = BY_NAME.get(name)
-            if setting is None:
-                raise ConfigError(name, value, "no setting of this name, see DriverConfig.names()")
-            values[name] = _from_keyword(setting, value)
+            values[name] = _from_keyword(name, value)
         self._fill(values)
 
     @classmethod
@@ -201,17 +196,32 @@ class DriverConfig:
 
         An empty variable counts as not set. Keywords win over variables.
         """
+        return cls.load(None, environment, **overrides)
+
+    @classmethod
+    def load(
+        cls,
+        file: str | os.PathLike[str] | None,
+        environment: Mapping[str, str] | None = None,
+        **overrides: Any,
+    ) -> DriverConfig:
+        """The settings of the environment, over them those of a file, over them keywords.
+
+        ``file`` is TOML with the names of the settings in a table ``[driver]``, or None. It wins
+        over the environment, as the official driver's property files do: it was chosen for this
+        run. Raises ConfigError, for names that no setting has too, and OSError.
+        """
         source = os.environ if environment is None else environment
         config = cls.__new__(cls)
         values: dict[str, Any] = {setting.name: setting.default for setting in SETTINGS}
         for setting in SETTINGS:
             text = source.get(setting.variable)
             if text:
-                values[setting.name] = _from_text(setting, text, setting.variable, clamp=True)
+                values[setting.name] = value_from_text(setting, text, setting.variable, clamp=True)
+        if file is not None:
+            values.update(read_config_file(file, "driver", BY_NAME))
         for name, value in overrides.items():
-            if name not in BY_NAME:
-                raise ConfigError(name, value, "no setting of this name, see DriverConfig.names()")
-            values[name] = _from_keyword(BY_NAME[name], value)
+            values[name] = _from_keyword(name, value)
         if values["directory"] is None:
             values["directory"] = cls.default_directory(source)
         config._fill(values)
@@ -380,116 +390,11 @@ class DriverConfig:
             self._fail("termination_validator", "allow or deny")
 
 
-def format_value(setting: Setting, value: Any) -> str:
-    """The text of a value as the environment would hold it."""
-    if setting.kind is Kind.BOOL:
-        return "true" if value else "false"
-    if setting.kind is Kind.SIZE:
-        return format_size(value)
-    if setting.kind is Kind.DURATION:
-        return format_duration_ns(value)
-    if setting.kind is Kind.PORT_RANGE:
-        return f"{value[0]} {value[1]}"
-    return str(value)
-
-
-def _from_keyword(setting: Setting, value: Any) -> Any:
-    if value is None and setting.default is None:
-        return None
-    if isinstance(value, str):
-        return _from_text(setting, value, setting.name, clamp=False)
-    if setting.kind is Kind.TEXT and isinstance(value, os.PathLike):
-        return os.fspath(value)
-    if setting.kind is Kind.BOOL and isinstance(value, bool):
-        return value
-    if setting.kind is Kind.PORT_RANGE and isinstance(value, tuple):
-        return _from_text(setting, " ".join(map(str, value)), setting.name, clamp=False)
-    if setting.kind is Kind.NUMBER and isinstance(value, int | float):
-        return _limited(setting, float(value), setting.name, value, clamp=False)
-    numeric = setting.kind in (Kind.SIZE, Kind.DURATION, Kind.INTEGER)
-    if numeric and isinstance(value, int) and not isinstance(value, bool):
-        return _limited(setting, value, setting.name, value, clamp=False)
-    raise ConfigError(setting.name, value, _allowed(setting))
-
-
-def _from_text(setting: Setting, text: str, source: str, *, clamp: bool) -> Any:
-    try:
-        match setting.kind:
-            case Kind.TEXT:
-                return text
-            case Kind.BOOL:
-                return parse_bool(text)
-            case Kind.CHOICE:
-                if text not in setting.choices:
-                    raise ConfigError(source, text, _allowed(setting))
-                return text
-            case Kind.PORT_RANGE:
-                return _port_range(setting, text, source)
-            case Kind.NUMBER:
-                value = _number(text)
-            case Kind.SIZE:
-                value = parse_size(text)
-            case Kind.DURATION:
-                value = parse_duration_ns(text)
-            case Kind.INTEGER:
-                value = parse_integer(text, -_WIDE, _WIDE)
-    except UnitError:
-        raise ConfigError(source, text, _allowed(setting)) from None
-    return _limited(setting, value, source, text, clamp=clamp)
-
-
-def _limited(
-    setting: Setting, value: float, source: str, shown: object, *, clamp: bool
-) -> int | float:
-    if setting.minimum <= value <= setting.maximum:
-        return value
-    if clamp:
-        return max(setting.minimum, min(value, setting.maximum))
-    raise ConfigError(source, shown, _allowed(setting))
-
-
-def _number(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        raise UnitError(text, "a number") from None
-    if math.isnan(value):
-        raise UnitError(text, "a number")
-    return value
-
-
-def _port_range(setting: Setting, text: str, source: str) -> tuple[int, int]:
-    parts = text.split()
-    if len(parts) != 2:
-        raise ConfigError(source, text, _allowed(setting))
-    low, high = (parse_integer(part, 0, 65535) for part in parts)
-    if low > high:
-        raise ConfigError(source, text, _allowed(setting))
-    return low, high
-
-
-def _allowed(setting: Setting) -> str:
-    low, high = setting.minimum, setting.maximum
-    match setting.kind:
-        case Kind.BOOL:
-            return "true, on, 1, false, off or 0"
-        case Kind.CHOICE:
-            return f"one of {', '.join(setting.choices)}"
-        case Kind.PORT_RANGE:
-            return "two ports from 0 to 65535, the lower first"
-        case Kind.SIZE:
-            return f"a size from {format_size(low)} to {format_size(high)} (suffixes k, m, g)"
-        case Kind.DURATION:
-            return (
-                f"a duration from {format_duration_ns(low)} to {format_duration_ns(high)} "
-                "(suffixes s, ms, us, ns)"
-            )
-        case Kind.NUMBER:
-            return f"a number from {low} to {high}"
-        case Kind.INTEGER:
-            return f"a whole number from {low} to {high}"
-        case Kind.TEXT:
-            return "a text"
+def _from_keyword(name: str, value: Any) -> Any:
+    setting = BY_NAME.get(name)
+    if setting is None:
+        raise unknown_name(name, value, BY_NAME, _REMEDY)
+    return value_from_object(setting, value)
 
 
 def _user_name() -> str:

@@ -11,6 +11,8 @@ class Kind(Enum):
 
     SIZE = "size"  # bytes, with k, m, g
     DURATION = "duration"  # nanoseconds, with s, ms, us, ns
+    SECONDS = "seconds"  # of clients; as a text a duration
+    MILLISECONDS = "milliseconds"  # seconds too; as a text whole milliseconds
     INTEGER = "integer"
     NUMBER = "number"  # a fraction such as a loss rate
     BOOL = "bool"
@@ -20,17 +22,34 @@ class Kind(Enum):
 
 
 class Setting(NamedTuple):
-    """One setting. ``default`` None: absent unless set; ``listed``: nothing acts on it yet."""
+    """One setting. ``default`` None: absent unless set; ``listed``: nothing acts on it yet.
+
+    ``variable`` is empty for those that the environment does not set.
+    """
 
     name: str
     variable: str
     kind: Kind
     default: int | float | bool | str | tuple[int, int] | None
     help: str
-    minimum: int = 0
-    maximum: int = (1 << 63) - 1
+    minimum: float = 0
+    maximum: float = (1 << 63) - 1
     choices: tuple[str, ...] = ()
     listed: bool = False
+    unit_name: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What a plain number of it counts; empty where it counts nothing."""
+        return self.unit_name or _UNITS.get(self.kind, "")
+
+
+_UNITS: Final = {
+    Kind.SIZE: "bytes",
+    Kind.DURATION: "ns",
+    Kind.SECONDS: "s",
+    Kind.MILLISECONDS: "s",
+}
 
 
 KIB: Final = 1 << 10

@@ -107,12 +107,14 @@ _VOLANS: Final = (
     ),
 )
 
-SETTINGS: Final[tuple[Setting, ...]] = (
-    *PROCESS_SETTINGS,
-    *STREAM_SETTINGS,
-    *NETWORK_SETTINGS,
-    *_EVENT_LOG,
-    *_VOLANS,
-)
+# How people are shown them, in help and in documentation.
+GROUPS: Final[dict[str, tuple[Setting, ...]]] = {
+    "Process and files": PROCESS_SETTINGS,
+    "Streams": STREAM_SETTINGS,
+    "Network": NETWORK_SETTINGS,
+    "Event log": _EVENT_LOG,
+    "Volans": _VOLANS,
+}
+SETTINGS: Final[tuple[Setting, ...]] = tuple(s for group in GROUPS.values() for s in group)
 BY_NAME: Final[dict[str, Setting]] = {setting.name: setting for setting in SETTINGS}
 BY_VARIABLE: Final[dict[str, Setting]] = {setting.variable: setting for setting in SETTINGS}

@@ -255,7 +255,8 @@ _LIVENESS: Final = (
         "AERON_DRIVER_TIMEOUT",
         _INTEGER,
         10_000,
-        "heartbeats older than this, in ms, are a dead driver's",
+        "heartbeats older than this are a dead driver's",
+        unit_name="ms",
     ),
     Setting(
         "client_liveness_timeout_ns",
