@@ -87,11 +87,12 @@ def test_a_long_round_trip_is_measured_less_often():
     assert kit.should_measure_rtt(SECOND + 4 * MS + 1)
 
 
-def test_answer_from_the_future_is_not_believed():
+@pytest.mark.parametrize("rtt_ns", [-5, 0, 60 * SECOND + 1, (1 << 63) - 1, -(1 << 63)])
+def test_answer_that_cannot_be_true_is_not_believed(rtt_ns):
     kit = CongestionKit("cubic", measure_rtt=True)
-    kit.rttm(SECOND, -5)
-    kit.rttm(SECOND, 0)
+    kit.rttm(SECOND, rtt_ns)
     assert kit.rtt_ns == 0
+    assert kit.should_measure_rtt(SECOND)
 
 
 def test_tcp_mode_takes_the_larger_window_near_a_loss():

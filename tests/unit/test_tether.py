@@ -1,5 +1,7 @@
 """Untethered subscribers: every edge of their machine, and what the control plane is told."""
 
+from pathlib import Path
+
 import pytest
 
 from volans.driver.agent_messages import SubscriberChange
@@ -103,7 +105,7 @@ def test_nothing_moves_while_the_control_plane_cannot_be_told(is_rejoin):
     assert kit.messages() == [change("linger", 0)]
 
 
-def test_edges_have_a_cause_each():
-    edges = tether_edges()
-    assert len(edges) == len(set(edges)) == 4
-    assert all(cause for _state, cause, _following in edges)
+def test_documentation_shows_the_table():
+    page = (Path(__file__).parents[2] / "docs" / "flow-control.md").read_text()
+    table = page.split("| state | after | next state |\n|---|---|---|\n")[1].split("\n\n")[0]
+    assert table.splitlines() == [f"| {' | '.join(edge)} |" for edge in tether_edges()]

@@ -15,6 +15,7 @@ from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.volans.driver.congestion.layout import (
     CUBIC_INITIAL_SEGMENTS,
+    CUBIC_RTT_MAX_NS,
     CUBIC_RTT_TIMEOUT_MULTIPLE,
     CubicState,
 )
@@ -88,8 +89,8 @@ def on_rttm(
 ) -> cython.void:
     state: pointer[CubicState] = state_of(image)
     longest_ns: int64_t = rtt_ns if rtt_ns > state.initial_rtt_ns else state.initial_rtt_ns
-    if rtt_ns <= 0:
-        # An answer that was never asked for.
+    if rtt_ns <= 0 or rtt_ns > CUBIC_RTT_MAX_NS:
+        # An answer that was never asked for: it must not put off the next question for ever.
         return
     state.time_of_last_rtt_ns = now_ns
     state.rtt_timeout_ns = longest_ns * CUBIC_RTT_TIMEOUT_MULTIPLE

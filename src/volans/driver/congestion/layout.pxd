@@ -4,6 +4,7 @@ from libc.stdint cimport int32_t, int64_t
 cpdef enum:
     CUBIC_INITIAL_SEGMENTS = 10         # window of a new stream, in datagrams of the MTU
     CUBIC_RTT_TIMEOUT_MULTIPLE = 4      # round trips from one measurement to the next
+    CUBIC_RTT_MAX_NS = 60000000000      # what is longer was not measured
 
 cdef struct CubicState:
     # written once
