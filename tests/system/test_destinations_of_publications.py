@@ -21,7 +21,7 @@ from client_driver import (
 
 import volans
 from volans.errors import RegistrationError
-from volans.protocol.counter_types import CounterType
+from volans.protocol.counter_types import CounterType, SystemCounter
 from volans.protocol.error_codes import ErrorCode
 
 __all__ = ["client", "driver", "errors", "stream_id", "udp_channel"]
@@ -105,6 +105,25 @@ def test_a_destination_where_nobody_listens_does_not_stop_the_others(client, str
     for message in sent:
         publication.publish(message, timeout=20)
     assert collect(subscription, len(sent)) == sent
+
+
+@pytest.mark.parametrize("bad", ["[::1]:4000", "255.255.255.255:4000"])
+@pytest.mark.parametrize("is_first", [False, True])
+def test_a_destination_that_cannot_be_sent_to_does_not_stop_the_others(stream_id, bad, is_first):
+    """Of the wrong family, or forbidden: every send to it fails for good."""
+    good = endpoint_channel()
+    with start_driver() as own, volans.connect(own.directory) as client:
+        subscription = client.add_subscription(good, stream_id)
+        publication = client.add_exclusive_publication(MANUAL, stream_id)
+        channels = [f"aeron:udp?endpoint={bad}", good]
+        for channel in channels if is_first else reversed(channels):
+            publication.add_destination(channel)
+        await_that(lambda: subscription.is_connected and publication.is_connected)
+        sent = [bytes([number]) * 2000 for number in range(40)]
+        for message in sent:
+            publication.publish(message, timeout=20)
+        assert collect(subscription, len(sent)) == sent
+        assert client.counters.value(SystemCounter.ERRORS) > 0
 
 
 def test_a_second_client_of_a_shared_publication_adds_destinations_too(driver, client, stream_id):
