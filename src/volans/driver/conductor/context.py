@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from volans.driver.conductor.storage import PromisedSpace
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -49,6 +51,7 @@ class ConductorContext:
     default_socket_buffer_lengths: tuple[int, int] = (0, 0)
     process_watch: ProcessWatch | None = None
     is_low_space_told: bool = False
+    promised_space: PromisedSpace = field(default_factory=PromisedSpace)
     now_ns: int = 0
     now_ms: int = 0
     tasks: list[Iterator[None]] = field(default_factory=list)

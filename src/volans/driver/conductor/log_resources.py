@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from volans.driver.conductor.storage import check_storage_for_sparse, low_space_warning
+from volans.driver.conductor.storage import low_space_warning
 from volans.driver.raw_log import create_log_file, log_length
 from volans.protocol.counter_types import SystemCounter
 
@@ -34,7 +34,7 @@ def create_log(
         warning = None
         if config.perform_storage_checks:
             if parameters.sparse:
-                check_storage_for_sparse(
+                context.promised_space.promise(
                     path,
                     log_length(parameters.term_length, parameters.page_size),
                     context.directory,

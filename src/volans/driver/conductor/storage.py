@@ -15,14 +15,31 @@ from volans.memory.errors import StorageSpaceError
 BLOCK_BYTES = 512  # the unit of st_blocks
 
 
-def check_storage_for_sparse(path: Path, length_bytes: int, directory: Path) -> None:
-    """Raise StorageSpaceError when a new sparse file cannot be filled beside those there are."""
-    status = os.statvfs(directory)
-    available_bytes = status.f_bavail * status.f_frsize
-    if length_bytes <= available_bytes:
-        available_bytes = max(0, available_bytes - promised_bytes(directory))
-    if length_bytes > available_bytes:
-        raise StorageSpaceError.for_file(os.fspath(path), length_bytes, available_bytes)
+class PromisedSpace:
+    """Promises sparse files their room; used by one thread, the one that makes files.
+
+    Looking at every file for each new one would make a thousandth stream a thousand times as dear
+    as the first. What is promised never exceeds the last count and the lengths granted since, so
+    files are only counted anew when there might be too little.
+    """
+
+    def __init__(self) -> None:
+        self._at_most_bytes: int | None = None
+
+    def promise(self, path: Path, length_bytes: int, directory: Path) -> None:
+        """Raise StorageSpaceError when a new sparse file cannot be filled beside those there."""
+        status = os.statvfs(directory)
+        free_bytes = status.f_bavail * status.f_frsize
+        if length_bytes > free_bytes:
+            raise StorageSpaceError.for_file(os.fspath(path), length_bytes, free_bytes)
+        promised = self._at_most_bytes
+        if promised is None or length_bytes > free_bytes - promised:
+            promised = promised_bytes(directory)
+            self._at_most_bytes = promised
+        available_bytes = max(0, free_bytes - promised)
+        if length_bytes > available_bytes:
+            raise StorageSpaceError.for_file(os.fspath(path), length_bytes, available_bytes)
+        self._at_most_bytes = promised + length_bytes
 
 
 def low_space_warning(directory: Path, threshold_bytes: int) -> str | None:
