@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import struct
 
+import amount
 import pytest
 from invoked_driver import HOST, InvokedDriver, invoked_driver
 
@@ -105,7 +106,7 @@ def test_any_sequence_of_commands_leaves_the_driver_serving_and_clean(seed):
         system_counters = len(driver.counters)
         ids: list[int] = [1, 2]
         clients = [CLIENT, CLIENT + 1, 0, -1]
-        for count in range(700):
+        for count in range(amount.scaled(700)):
             command = random_command(rng, ids, clients)
             payload = bytearray(command.encode())
             msg_type_id = command.msg_type_id

@@ -9,6 +9,7 @@ from __future__ import annotations
 import random
 import struct
 
+import amount
 import hostile
 import pytest
 
@@ -16,7 +17,8 @@ from volans.log.inspect import LogFormatError, LogInspector
 from volans.testing.log_kit import LogKit, wrap_code
 
 TERM_LENGTH = 65536
-ROUNDS = 400
+SEEDS = 4
+ROUNDS = amount.inputs(SEEDS)
 
 
 def scribble(rng: random.Random, term: memoryview) -> None:
@@ -29,7 +31,7 @@ def scribble(rng: random.Random, term: memoryview) -> None:
             struct.pack_into("<q", term, offset + 24, 0)
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_walkers_stay_inside_of_the_term(seed):
     rng = random.Random(seed)
     kit = LogKit(term_length=TERM_LENGTH, session_id=1001, stream_id=10, initial_term_id=7)
@@ -57,7 +59,7 @@ def test_walkers_stay_inside_of_the_term(seed):
         kit.gap_fill(index, 7 + index, start, min(64, TERM_LENGTH - start))
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(SEEDS))
 def test_appending_and_unblocking_on_scribbled_metadata(seed):
     rng = random.Random(seed)
     for _ in range(60):
@@ -81,7 +83,7 @@ def test_metadata_of_any_content_is_judged(seed, tmp_path):
     rng = random.Random(seed)
     file_length = 3 * TERM_LENGTH + 4096
     taken = 0
-    for _ in range(1500):
+    for _ in range(amount.scaled(1500)):
         log = bytearray(file_length)
         at = 3 * TERM_LENGTH
         struct.pack_into("<qiiii", log, at + 256, 5, 7, 32, 1408, TERM_LENGTH)
@@ -101,4 +103,4 @@ def test_metadata_of_any_content_is_judged(seed, tmp_path):
                 assert inspector.metadata.term_length == TERM_LENGTH
         except LogFormatError as error:
             assert str(error)  # noqa: PT017
-    assert 0 < taken < 1500
+    assert 0 < taken < amount.scaled(1500)

@@ -10,8 +10,12 @@ from __future__ import annotations
 
 import random
 import socket
+import sys
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "fuzz"))
+
+import amount
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,7 +32,7 @@ from volans.protocol.channel_uri import PARAMETERS, ChannelUri, InvalidChannelEr
 from volans.protocol.cnc import CncFile, CncLayout, create_cnc
 from volans.protocol.counter_types import describe
 
-SWEEP = 21_000
+SWEEP = max(21_000, amount.inputs())
 EXTREMES = [0, 1, 3, 4, 7, 8, 16, 24, 31, 32, 127, 255, 4096, 65535, 0x7FFFFFFF, -1, -(1 << 31)]
 
 
@@ -231,7 +235,7 @@ def test_any_header_of_a_cnc_file(tmp_path: Path) -> None:
             sound = bytes(header)
             rng = random.Random(5)
             attached = 0
-            for _ in range(3_000):
+            for _ in range(amount.scaled(3_000)):
                 header[:] = sound
                 for _ in range(rng.randrange(1, 4)):
                     offset = rng.randrange(0, 13) * 4
