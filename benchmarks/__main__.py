@@ -13,7 +13,10 @@ from pathlib import Path
 
 from benchmarks import harness
 
-NAMES = ("offer_poll", "ipc_compiled", "python_rate", "udp", "idle_cpu", "import_time")
+NAMES = (
+    *("offer_poll", "ipc_compiled", "python_rate", "udp", "idle_cpu", "import_time"),
+    *("idle_streams", "churn", "steady"),
+)
 
 
 def main() -> int:
