@@ -322,6 +322,17 @@ def test_a_tag_alone_finds_the_channel(client, stream_id, udp_channel):
     await_that(lambda: len(spy.images) == 2)
 
 
+def test_a_spy_of_one_session_by_tag_hears_no_other(client, stream_id, udp_channel):
+    tag = 800000 + stream_id
+    channel = f"{udp_channel}|tags={tag}"
+    sessions = [client.add_exclusive_publication(channel, stream_id).session_id for _ in range(2)]
+    spy = client.add_subscription(
+        f"aeron-spy:aeron:udp?tags={tag}|session-id={sessions[1]}", stream_id
+    )
+    await_that(lambda: spy.is_connected)
+    assert [image.session_id for image in spy.images] == sessions[1:]
+
+
 def test_different_tags_mean_different_sockets(client, stream_id, udp_channel):
     first = client.add_publication(f"{udp_channel}|tags={200 + stream_id}", stream_id)
     second = client.add_publication(f"{udp_channel}|tags={500000 + stream_id}", stream_id)
