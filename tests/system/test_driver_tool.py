@@ -13,7 +13,9 @@ from client_driver import scratch
 from typer.testing import CliRunner
 
 from volans.cli.main import app
+from volans.memory import CountersReader
 from volans.protocol.cnc import CncFile
+from volans.protocol.counter_types import SystemCounter
 
 
 def run(*arguments, code=0):
@@ -135,3 +137,13 @@ def test_a_driver_is_run_with_a_file(tmp_path):
     finally:
         driver.kill()
         driver.communicate()
+
+
+def test_the_controllable_idle_strategy_is_set(kind):
+    with peer.Driver(kind, scratch()) as driver:
+        for mode, value in (("park", 4), ("spin", 2), ("7", 7), ("default", 0)):
+            run("idle-strategy", mode, "-d", driver.directory)
+            with CncFile.attach(driver.directory, read_only=True) as cnc:
+                counters = CountersReader(cnc.counters_metadata_buffer, cnc.counters_values_buffer)
+                assert counters.value(SystemCounter.CONTROLLABLE_IDLE_STRATEGY) == value
+        run("idle-strategy", "sideways", "-d", driver.directory, code=2)

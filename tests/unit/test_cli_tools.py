@@ -323,3 +323,50 @@ def test_every_setting_is_an_option_of_the_driver_command():
 def test_the_command_of_the_package_is_the_one_tested():
     pyproject = (Path(__file__).resolve().parents[2] / "pyproject.toml").read_text()
     assert 'volans = "volans.cli.main:app"' in pyproject
+
+
+@pytest.mark.parametrize("tool", ["streams", "backlog"])
+@pytest.mark.parametrize(
+    ("options", "is_found"),
+    [
+        (["--stream", "10"], True),
+        (["--stream", "11"], False),
+        (["--stream", "11", "--stream", "10", "--session", "-9"], True),
+        (["--session", "9"], False),
+        (["--channel", "ipc"], True),
+        (["--channel", "udp"], False),
+    ],
+)
+def test_streams_and_backlog_filters(directory, tool, options, is_found):
+    shown = run_json(tool, "-d", directory, *options)
+    assert bool(shown[{"streams": "streams", "backlog": "backlogs"}[tool]]) == is_found
+
+
+def test_errors_of_a_file(directory, tmp_path):
+    memory = bytearray(4096)
+    DistinctErrorLog(memoryview(memory)[64:], lambda: NOW_MS).record("kept aside")
+    file = tmp_path / "errors.dat"
+    file.write_bytes(memory)
+    shown = run_json("errors", "--file", file, "--offset", "64")
+    assert [error["text"] for error in shown["errors"]] == ["kept aside"]
+    assert "1 distinct errors in" in run("errors", "--file", file, "--offset", "64").stdout
+    for bad in (["--file", file, "--offset", "4096"], ["--file", tmp_path], ["--file", "/no/file"]):
+        assert len(run("errors", *bad, code=1).stderr.splitlines()) == 1
+
+
+def test_log_inspect_looks_behind_zeroes(directory, tmp_path):
+    memory = bytearray((directory / "publications" / "3.logbuffer").read_bytes())
+    memory[0:64] = bytes(64)  # the first of its two frames never came
+    log = tmp_path / "gap.logbuffer"
+    log.write_bytes(memory)
+    assert run_json("log", "inspect", log)["frames"] == []
+    (frame,) = run_json("log", "inspect", log, "--scan-over-zeroes")["frames"]
+    assert (frame["offset"], frame["payload"]) == (64, "0001")
+
+
+@pytest.mark.parametrize(("data", "shown"), [("hex", b"hello".hex()), ("ascii", "hello")])
+def test_log_inspect_shows_payloads_as_asked(directory, data, shown):
+    log = directory / "publications" / "3.logbuffer"
+    assert run_json("log", "inspect", log, "--data", data)["frames"][0]["payload"] == shown
+    assert shown in run("log", "inspect", log, "--data", data).stdout
+    run("log", "inspect", log, "--data", "rot13", code=2)

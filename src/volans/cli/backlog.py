@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from volans.cli.counter_rows import read_rows
-from volans.cli.options import Directory, Json
+from volans.cli.counter_rows import CounterFilter, read_rows
+from volans.cli.options import Channels, Directory, Json, Sessions, Streams
 from volans.cli.output import Column, print_json, print_line, print_table
 from volans.cli.source import DriverDirectory
 from volans.cli.stream_rows import backlog_rows, group_by_stream
@@ -20,10 +20,17 @@ COLUMNS = (
 )
 
 
-def backlog(directory: Directory = None, json: Json = False) -> None:
+def backlog(
+    directory: Directory = None,
+    sessions: Sessions = None,
+    streams: Streams = None,
+    channels: Channels = None,
+    json: Json = False,
+) -> None:
     """Show how many bytes wait before each sender, receiver and subscriber."""
+    wanted = CounterFilter.of_streams(sessions, streams, channels)
     with DriverDirectory(directory) as source:
-        grouped = group_by_stream(read_rows(source.counters))
+        grouped = group_by_stream(read_rows(source.counters, wanted))
         rows = backlog_rows(grouped)
         if json:
             print_json({**source.describe(), "backlogs": rows})

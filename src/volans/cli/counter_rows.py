@@ -117,6 +117,20 @@ class CounterFilter:
     channels: tuple[str, ...] = ()
     non_zero: bool = False
 
+    @classmethod
+    def of_streams(
+        cls,
+        sessions: Iterable[int] | None,
+        streams: Iterable[int] | None,
+        channels: Iterable[str] | None,
+    ) -> CounterFilter:
+        """The filter of commands that show streams."""
+        return cls(
+            sessions=frozenset(sessions or ()),
+            streams=frozenset(streams or ()),
+            channels=tuple(channels or ()),
+        )
+
     def matches(self, row: CounterRow) -> bool:
         """Whether a counter passes."""
         if self.non_zero and row.value == 0:

@@ -34,13 +34,15 @@ class StatusLine:
         out = format_bytes((sent - self._sent_bytes) / elapsed_s if elapsed_s else 0)
         into = format_bytes((received - self._received_bytes) / elapsed_s if elapsed_s else 0)
         self._looked_ns, self._sent_bytes, self._received_bytes = now_ns, sent, received
+        slow_count = _count(rows, CounterType.SLOW_SUBSCRIBER)
+        slow = f"  slow subscribers {slow_count}" if slow_count else ""
         errors = value_of_system_counter(rows, SystemCounter.ERRORS)
         return (
             f"{self._directory}  up {_duration(now_ns - self._start_ns)}  "
             f"clients {_count(rows, CounterType.CLIENT_HEARTBEAT)}  "
             f"publications {_count(rows, CounterType.PUBLISHER_LIMIT)}  "
             f"subscriber positions {_count(rows, CounterType.SUBSCRIBER_POSITION)}  "
-            f"out {out}/s  in {into}/s  errors {errors}"
+            f"out {out}/s  in {into}/s  errors {errors}{slow}"
         )
 
 

@@ -24,6 +24,8 @@ from volans.cli.source import DriverDirectory, epoch_ms
 app = typer.Typer(add_completion=False, invoke_without_command=True)
 _ALIVE_WITHIN_MS: Final = 10_000
 _LOOK_INTERVAL_S: Final = 0.01
+# Values of the system counter "controllable idle strategy".
+_IDLE_MODES: Final = {"default": 0, "noop": 1, "spin": 2, "yield": 3, "park": 4}
 GC_COLUMNS = (
     Column("directory", "directory"),
     Column("state", "state"),
@@ -84,6 +86,25 @@ def terminate(
             )
         time.sleep(_LOOK_INTERVAL_S)
     note(f"the driver in {path} (pid {pid}) has ended")
+
+
+@app.command("idle-strategy")
+def set_idle_strategy(
+    context: typer.Context,
+    mode: Annotated[str, typer.Argument(help=f"One of {', '.join(_IDLE_MODES)}, or a number.")],
+    directory: Directory = None,
+) -> None:
+    """Tell agents with the idle strategy `controllable` how to idle from now on."""
+    from volans.memory import AtomicCounter, CountersReader
+    from volans.protocol.cnc import CncFile
+    from volans.protocol.counter_types import SystemCounter
+
+    value = _IDLE_MODES.get(mode, int(mode) if mode.isdecimal() and len(mode) < 10 else -1)
+    if value < 0:
+        raise typer.BadParameter(f"{mode!r} is none of {', '.join(_IDLE_MODES)}, and no number")
+    with CncFile.attach(resolve_directory(directory or context.obj), timeout_s=10.0) as cnc:
+        counters = CountersReader(cnc.counters_metadata_buffer, cnc.counters_values_buffer)
+        AtomicCounter(counters, SystemCounter.CONTROLLABLE_IDLE_STRATEGY).set(value)
 
 
 @app.command()

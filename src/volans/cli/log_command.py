@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from enum import StrEnum
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,6 +15,15 @@ from volans.cli.failures import CommandFailedError
 from volans.cli.options import Directory, Json, resolve_directory
 from volans.cli.output import Column, format_value, print_json, print_line, print_table
 from volans.log.inspect import LogFileMetadata, LogFrame, LogInspector
+
+
+class PayloadFormat(StrEnum):
+    """How payloads are shown."""
+
+    AUTO = "auto"
+    HEX = "hex"
+    ASCII = "ascii"
+
 
 app = typer.Typer(add_completion=False, no_args_is_help=True)
 _FLAG_LETTERS = "BESR----"
@@ -44,16 +54,28 @@ def inspect(
     frames: Annotated[bool, typer.Option(help="List the frames too.")] = True,
     limit: Annotated[int, typer.Option(min=0, help="Most frames to list; 0: all.")] = 1000,
     payload_limit: Annotated[int, typer.Option(min=0, help="Most bytes shown of each.")] = 32,
+    data: Annotated[
+        PayloadFormat, typer.Option(help="Payloads as text, as hexadecimal digits, or as they are.")
+    ] = PayloadFormat.AUTO,
+    scan_over_zeroes: Annotated[
+        bool,
+        typer.Option("--scan-over-zeroes", help="Look for frames behind gaps, as of lost data."),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Show what a log buffer holds: its constants, tails and frames. Works on dead files too."""
     path = find_log(log, directory)
     with LogInspector(path) as inspector:
         metadata = metadata_row(inspector.metadata)
-        found = inspector.frames(partition, payload_limit=payload_limit) if frames else iter(())
+        found: Iterator[LogFrame] = iter(())
+        if frames:
+            found = inspector.frames(
+                partition, payload_limit=payload_limit, scan_over_zeroes=scan_over_zeroes
+            )
         chosen = islice(found, limit or None)
         if json:
-            rows = [frame_row(frame, hexadecimal=True) for frame in chosen]
+            shown_as = PayloadFormat.HEX if data is PayloadFormat.AUTO else data
+            rows = [frame_row(frame, shown_as) for frame in chosen]
             print_json({"path": str(path), "metadata": metadata, "frames": rows})
             return
         print_line(str(path))
@@ -61,11 +83,11 @@ def inspect(
             shown = str(value) if isinstance(value, list) else format_value(value)
             print_line(f"  {name:<44}{shown}")
         if frames:
-            _print_frames(chosen, limit)
+            _print_frames(chosen, limit, data)
 
 
-def _print_frames(chosen: Iterator[LogFrame], limit: int) -> None:
-    rows = [frame_row(frame, hexadecimal=False) for frame in chosen]
+def _print_frames(chosen: Iterator[LogFrame], limit: int, data: PayloadFormat) -> None:
+    rows = [frame_row(frame, data) for frame in chosen]
     if rows:
         print_table(FRAME_COLUMNS, rows)
     more = " (the limit: see --limit)" if limit and len(rows) == limit else ""
@@ -96,12 +118,18 @@ def metadata_row(metadata: LogFileMetadata) -> dict[str, Any]:
     return row
 
 
-def frame_row(frame: LogFrame, *, hexadecimal: bool) -> dict[str, Any]:
-    """One frame by name; the payload as hexadecimal digits, or readable."""
+def frame_row(frame: LogFrame, data: PayloadFormat) -> dict[str, Any]:
+    """One frame by name; the payload as a text."""
     row = dataclasses.asdict(frame)
     row["type"] = frame.type_name if frame.is_committed else f"{frame.type_name} (uncommitted)"
     row["flags"] = _flags(frame.flags)
-    row["payload"] = frame.payload.hex() if hexadecimal else _readable(frame.payload)
+    match data:
+        case PayloadFormat.HEX:
+            row["payload"] = frame.payload.hex()
+        case PayloadFormat.ASCII:
+            row["payload"] = frame.payload.decode("ascii", "backslashreplace")
+        case PayloadFormat.AUTO:
+            row["payload"] = _readable(frame.payload)
     return row
 
 

@@ -76,6 +76,22 @@ Timeout = Annotated[
         help="Longest wait for the driver and for the other side (seconds, or 100ms, 5s).",
     ),
 ]
+Identities = Annotated[
+    list[int] | None,
+    typer.Option("--identity", help="Registration id or client id. Repeatable."),
+]
+Sessions = Annotated[
+    list[int] | None,
+    typer.Option("--session", min=INT32_MIN, max=INT32_MAX, help="Session id. Repeatable."),
+]
+Streams = Annotated[
+    list[int] | None,
+    typer.Option("--stream", min=INT32_MIN, max=INT32_MAX, help="Stream id. Repeatable."),
+]
+Channels = Annotated[
+    list[str] | None,
+    typer.Option("--channel", help="A part of the channel. Repeatable."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Idle = Annotated[
     str,

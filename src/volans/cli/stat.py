@@ -10,7 +10,15 @@ from typing import Annotated, Any
 import typer
 
 from volans.cli.counter_rows import CounterFilter, CounterRow, read_rows, read_type
-from volans.cli.options import INT32_MAX, INT32_MIN, Directory, Json, read_seconds
+from volans.cli.options import (
+    Channels,
+    Directory,
+    Identities,
+    Json,
+    Sessions,
+    Streams,
+    read_seconds,
+)
 from volans.cli.output import Column, console, make_table, print_json, print_line
 from volans.cli.source import DriverDirectory
 
@@ -62,22 +70,10 @@ def stat(
         list[str] | None,
         typer.Option("--type", help="Counter type: number or name such as sub-pos. Repeatable."),
     ] = None,
-    identities: Annotated[
-        list[int] | None,
-        typer.Option("--identity", help="Registration id or client id. Repeatable."),
-    ] = None,
-    sessions: Annotated[
-        list[int] | None,
-        typer.Option("--session", min=INT32_MIN, max=INT32_MAX, help="Session id. Repeatable."),
-    ] = None,
-    streams: Annotated[
-        list[int] | None,
-        typer.Option("--stream", min=INT32_MIN, max=INT32_MAX, help="Stream id. Repeatable."),
-    ] = None,
-    channels: Annotated[
-        list[str] | None,
-        typer.Option("--channel", help="A part of the channel. Repeatable."),
-    ] = None,
+    identities: Identities = None,
+    sessions: Sessions = None,
+    streams: Streams = None,
+    channels: Channels = None,
     non_zero: Annotated[bool, typer.Option("--non-zero", help="Leave out zeros.")] = False,
     once: Annotated[bool, typer.Option("--once", help="Print once and end.")] = False,
     interval: Annotated[

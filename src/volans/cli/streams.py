@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from volans.cli.counter_rows import read_rows
-from volans.cli.options import Directory, Json
+from volans.cli.counter_rows import CounterFilter, read_rows
+from volans.cli.options import Channels, Directory, Json, Sessions, Streams
 from volans.cli.output import Column, print_json, print_line, print_table
 from volans.cli.source import DriverDirectory
 from volans.cli.stream_rows import group_by_stream, stream_rows
@@ -18,10 +18,20 @@ COLUMNS = (
 )
 
 
-def streams(directory: Directory = None, json: Json = False) -> None:
-    """Show the positions of every stream, in the order a message passes them."""
+def streams(
+    directory: Directory = None,
+    sessions: Sessions = None,
+    streams: Streams = None,
+    channels: Channels = None,
+    json: Json = False,
+) -> None:
+    """Show the positions of every stream, in the order a message passes them.
+
+    A subscriber that holds its stream up has a line `slow-subscriber` too, with its lag in bytes.
+    """
+    wanted = CounterFilter.of_streams(sessions, streams, channels)
     with DriverDirectory(directory) as source:
-        grouped = group_by_stream(read_rows(source.counters))
+        grouped = group_by_stream(read_rows(source.counters, wanted))
         rows = stream_rows(grouped)
         if json:
             print_json({**source.describe(), "streams": rows})

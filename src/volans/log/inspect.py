@@ -21,6 +21,7 @@ _TERM_MAX_LENGTH = 1024 * 1024 * 1024
 _PAGE_MIN_SIZE = 4096
 _PAGE_MAX_SIZE = 1024 * 1024 * 1024
 _FRAME_ALIGNMENT = 32
+_SCAN_BYTES = 1 << 16  # whole frames
 _HEADER = struct.Struct("<ibBhiiiiq")
 _TAILS = struct.Struct("<qqqi")
 _STATE = struct.Struct("<qii")
@@ -222,24 +223,32 @@ class LogInspector:
         return self.metadata
 
     def frames(
-        self, partition_index: int | None = None, *, payload_limit: int = 64
+        self,
+        partition_index: int | None = None,
+        *,
+        payload_limit: int = 64,
+        scan_over_zeroes: bool = False,
     ) -> Iterator[LogFrame]:
         """Frames of one partition, or of all three from the oldest term to the newest.
 
         An uncommitted frame is the last one given of its partition: nothing behind it can be
-        found by walking. Raises LogFormatError when a length cannot be one, ValueError when
-        there is no such partition.
+        found by walking. Zeroes end a partition too, unless ``scan_over_zeroes``: behind the gaps
+        of an image, or what has been cleaned, there may be frames. Raises LogFormatError when a
+        length cannot be one, ValueError when there is no such partition.
         """
         if partition_index is None:
             active = self.metadata.active_partition_index
             for step in range(1, _PARTITION_COUNT + 1):
-                yield from self._term_frames((active + step) % _PARTITION_COUNT, payload_limit)
+                index = (active + step) % _PARTITION_COUNT
+                yield from self._term_frames(index, payload_limit, scan_over_zeroes)
         elif 0 <= partition_index < _PARTITION_COUNT:
-            yield from self._term_frames(partition_index, payload_limit)
+            yield from self._term_frames(partition_index, payload_limit, scan_over_zeroes)
         else:
             raise ValueError(f"partition {partition_index}: a log has partitions 0, 1 and 2")
 
-    def _term_frames(self, index: int, payload_limit: int) -> Iterator[LogFrame]:
+    def _term_frames(
+        self, index: int, payload_limit: int, scan_over_zeroes: bool
+    ) -> Iterator[LogFrame]:
         term_length = self.metadata.term_length
         base = index * term_length
         offset = 0
@@ -249,7 +258,10 @@ class LogInspector:
             )
             frame_length, frame_type = header[0], header[3]
             if frame_length == 0:
-                return
+                if not scan_over_zeroes:
+                    return
+                offset = self._end_of_zeroes(base, offset, term_length)
+                continue
             rest = term_length - offset
             if not _HEADER.size <= abs(frame_length) <= rest:
                 raise LogFormatError(
@@ -265,6 +277,16 @@ class LogInspector:
             if frame_length < 0:
                 return
             offset += (frame_length + _FRAME_ALIGNMENT - 1) & ~(_FRAME_ALIGNMENT - 1)
+
+    def _end_of_zeroes(self, base: int, offset: int, term_length: int) -> int:
+        """Where the next frame may begin, or the term's end."""
+        while offset < term_length:
+            chunk = self._read(base + offset, min(_SCAN_BYTES, term_length - offset))
+            for (length,) in struct.iter_unpack("<i28x", chunk):
+                if length != 0:
+                    return offset
+                offset += _FRAME_ALIGNMENT
+        return term_length
 
     def _read(self, offset: int, length: int) -> bytes:
         if self._view is not None:
