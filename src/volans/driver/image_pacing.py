@@ -29,7 +29,6 @@ from cython.cimports.volans.driver.loss_detector import loss_detector_init, loss
 from cython.cimports.volans.driver.receiver_commands import command_receiver
 from cython.cimports.volans.driver.subscribable import (
     active_position_bounds,
-    fastest_working_position,
     subscribable_add,
     subscribable_remove,
     working_count,
@@ -249,10 +248,11 @@ def has_ended(image: pointer[PublicationImage], now_ns: int64_t) -> bint:
 @exceptval(check=False)
 def check_untethered(image: pointer[PublicationImage], now_ns: int64_t) -> cython.void:
     rules: TetherRules
+    slowest: int64_t = 0
+    fastest: int64_t = 0
     window: int64_t = image.next_sm_receiver_window_length
-    rules.window_limit_position = (
-        fastest_working_position(address(image.subscribers)) - window + window // 4
-    )
+    active_position_bounds(address(image.subscribers), address(slowest), address(fastest))
+    rules.window_limit_position = fastest - window + window // 4
     rules.join_position = image_join_position(image)
     rules.window_limit_timeout_ns = image.untethered_window_limit_timeout_ns
     rules.linger_timeout_ns = image.untethered_linger_timeout_ns

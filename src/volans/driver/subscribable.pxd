@@ -7,7 +7,7 @@ cdef int32_t subscribable_remove(Subscribable *subscribable, int64_t subscriptio
 cdef void subscribable_free(Subscribable *subscribable) noexcept nogil
 cdef bint is_working(const Subscriber *subscriber) noexcept nogil        # ACTIVE or LINGER: its position counts for connectivity
 cdef bint is_active(const Subscriber *subscriber) noexcept nogil
-cdef int64_t fastest_working_position(const Subscribable *subscribable) noexcept nogil      # 0 of none
 cdef int32_t working_count(const Subscribable *subscribable) noexcept nogil
-# Over active subscribers; count of them (0: outputs untouched).
+# Over working subscribers, since one that lingers may still be reading: what it shows must not be overwritten.
+# Count of them (0: outputs untouched).
 cdef int32_t active_position_bounds(const Subscribable *subscribable, int64_t *minimum, int64_t *maximum) noexcept nogil

@@ -107,21 +107,6 @@ def working_count(subscribable: pointer[cython.const[Subscribable]]) -> int32_t:
 @cfunc
 @nogil
 @exceptval(check=False)
-def fastest_working_position(subscribable: pointer[cython.const[Subscribable]]) -> int64_t:
-    i: int32_t
-    position: int64_t
-    fastest: int64_t = 0
-    for i in range(subscribable.count):
-        if is_working(address(subscribable.array[i])):
-            position = load_acquire_i64(subscribable.array[i].position)
-            if position > fastest:
-                fastest = position
-    return fastest
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
 def active_position_bounds(
     subscribable: pointer[cython.const[Subscribable]],
     minimum: pointer[int64_t],
@@ -131,7 +116,7 @@ def active_position_bounds(
     active: int32_t = 0
     position: int64_t
     for i in range(subscribable.count):
-        if subscribable.array[i].state != SUBSCRIBER_ACTIVE:
+        if not is_working(address(subscribable.array[i])):
             continue
         position = load_acquire_i64(subscribable.array[i].position)
         if active == 0:

@@ -721,11 +721,13 @@ class PublicationKit:
         """A client revoked the publication."""
         store_release_u8(address(self.publication.log.metadata.is_publication_revoked), 1)
 
-    def add_spy(self, number: int32_t, now_ns: int64_t = 0) -> int:
+    def add_spy(
+        self, number: int32_t, now_ns: int64_t = 0, *, is_tether: cython.bint = True
+    ) -> int:
         """Join a spy (0 to 7; its registration id is 500 + number, counter id 900 + number)."""
         position: pointer[int64_t] = self._counter(len(PUBLICATION_COUNTERS) + number)
         return publication_add_spy(
-            address(self.publication), position, 900 + number, 500 + number, True, True, now_ns
+            address(self.publication), position, 900 + number, 500 + number, is_tether, True, now_ns
         )
 
     def remove_spy(self, number: int32_t) -> int:
