@@ -12,6 +12,11 @@ from volans.driver.conductor.parameters import (
     PublicationParameters,
     SubscriptionParameters,
 )
+from volans.driver.conductor.publication_checks import (
+    check_publication_channel,
+    check_same_simulation,
+    check_send_buffer,
+)
 from volans.driver.conductor.publication_links import (
     PublicationLink,
     check_same_stream,
@@ -22,6 +27,7 @@ from volans.driver.conductor.publication_links import (
     with_start,
 )
 from volans.driver.conductor.send_endpoints import SendEndpoints
+from volans.driver.conductor.spies import SpyLink
 from volans.driver.conductor.strategies import FlowControlChoice
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
 from volans.driver.owners import NetworkPublicationOwner
@@ -132,7 +138,7 @@ class NetworkPublications:
         parameters = PublicationParameters.of(uri, self._context.config)
 
         def resolved(channel: UdpChannel) -> None:
-            _check_publication_channel(channel, command.channel)
+            check_publication_channel(channel, command.channel)
             self._context.run(
                 self._add_when_free(
                     client, command, uri, parameters, channel, is_exclusive, when_done
@@ -178,7 +184,7 @@ class NetworkPublications:
                 shared = self._find_shared(endpoint, command.stream_id)
             if shared is not None:
                 check_same_stream(uri, parameters, shared.parameters, shared.session_id)
-                _check_same_simulation(parameters, shared.parameters)
+                check_same_simulation(parameters, shared.parameters)
                 self._answer(client, command, shared)
                 when_done(None)
                 self._link_spies(shared)
@@ -207,7 +213,7 @@ class NetworkPublications:
         # Held from here on, so that nobody closes it while the log is being made.
         endpoint.user_count += 1
         try:
-            _check_send_buffer(endpoint, parameters, command.channel)
+            check_send_buffer(endpoint, parameters, command.channel)
         except BaseException:
             self.endpoints.release(endpoint)
             raise
@@ -450,82 +456,3 @@ class NetworkPublications:
             context.counters.free(counter_id)
         delete_log(context, stream.owner.log_file)
         self.endpoints.release(stream.endpoint)
-
-
-class SpyLink(SubscriptionLink):
-    """A spy subscription of a client."""
-
-    def __init__(
-        self,
-        publications: NetworkPublications,
-        context: ConductorContext,
-        client_id: int,
-        command: AddSubscription,
-        parameters: SubscriptionParameters,
-        channel: UdpChannel,
-    ) -> None:
-        super().__init__(
-            context,
-            client_id,
-            command.correlation_id,
-            command.stream_id,
-            command.channel,
-            parameters,
-        )
-        self._publications = publications
-        self._udp_channel = channel
-
-    def wants(self, stream: NetworkStream) -> bool:
-        """Same channel, by its tag or its addresses; same stream and session."""
-        own, other = self._udp_channel, stream.endpoint.channel
-        return (
-            stream.stream_id == self.stream_id
-            and self.accepts(stream.session_id)
-            and (
-                own.canonical_form == other.canonical_form
-                or (own.tag is not None and own.tag == other.tag)
-            )
-        )
-
-    def release(self) -> None:
-        self.leave_all()
-        self._publications.remove_spy(self)
-
-
-def _check_publication_channel(channel: UdpChannel, text: str) -> None:
-    if (
-        channel.has_explicit_endpoint
-        and not channel.is_multi_destination
-        and channel.remote_data.port == 0
-    ):
-        raise invalid_channel(f"endpoint has port=0 for publication: channel={text}")
-    if (
-        channel.has_explicit_control
-        and not channel.has_explicit_endpoint
-        and channel.control_mode is None
-    ):
-        raise invalid_channel(
-            "'control' parameter requires that either 'endpoint' or 'control-mode' is specified, "
-            f"channel={text}"
-        )
-
-
-def _check_send_buffer(
-    endpoint: SendEndpoint, parameters: PublicationParameters, text: str
-) -> None:
-    # What was asked for; the system tells twice that, and for its default what it is.
-    sndbuf = endpoint.socket_sndbuf_length or endpoint.owner.socket_sndbuf_length
-    if sndbuf and parameters.mtu_length > sndbuf:
-        raise invalid_channel(
-            f"MTU greater than SO_SNDBUF for channel: mtu={parameters.mtu_length} "
-            f"so-sndbuf={sndbuf} channel={text}"
-        )
-
-
-def _check_same_simulation(asked: PublicationParameters, existing: PublicationParameters) -> None:
-    if asked.spies_simulate_connection != existing.spies_simulate_connection:
-        raise invalid_channel(
-            "existing publication has different spies simulate connection: "
-            f"requested={str(asked.spies_simulate_connection).lower()}, say "
-            f"ssc={str(existing.spies_simulate_connection).lower()}"
-        )
