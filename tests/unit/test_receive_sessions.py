@@ -90,7 +90,7 @@ def test_setup_requests_an_image_once(kit):
     source = ipv4(PEER_HOST, PEER_PORT)
     assert kit.requests() == [
         ImageRequest(
-            5, SESSION, STREAM, TERM_ID, TERM_ID + 2, 64, 65536, 1408, 0x40, source, source
+            5, 500, SESSION, STREAM, TERM_ID, TERM_ID + 2, 64, 65536, 1408, 0x40, source, source
         )
     ]
     assert kit.session_state(STREAM, SESSION) == INIT_IN_PROGRESS
@@ -222,7 +222,7 @@ def test_a_removed_endpoint_takes_its_images_and_requests_along(kit, tmp_path):
     kit.advance(2 * SECOND_NS)
     kit.cycle()
     assert kit.sent() == []
-    kit.endpoint.close()
+    kit.destination.close()
 
 
 def test_explicit_control_is_asked_for_setups_for_ever():

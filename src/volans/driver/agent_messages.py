@@ -79,6 +79,7 @@ class ImageRequest:
     """A SETUP frame came for a stream that is subscribed to. Addresses are sockaddr bytes."""
 
     endpoint_id: int
+    destination_id: int
     session_id: int
     stream_id: int
     initial_term_id: int
@@ -143,6 +144,7 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
         request = cast(pointer[CreateImageRequest], cast(p_void, data))
         return ImageRequest(
             request.endpoint_id,
+            request.destination_id,
             request.session_id,
             request.stream_id,
             request.initial_term_id,

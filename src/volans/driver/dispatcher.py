@@ -37,6 +37,7 @@ from cython.cimports.volans.driver.layout import (
     CreateImageRequest,
     PublicationImage,
     ReceiveChannelEndpoint,
+    ReceiveDestination,
     ReceiverState,
     SessionInterest,
     StreamInterest,
@@ -59,7 +60,7 @@ from cython.cimports.volans.protocol.layout import (
     RttmFrame,
     SetupFrame,
 )
-from cython.cimports.volans.transport.contract import Address
+from cython.cimports.volans.transport.contract import Address, RxDatagram
 
 
 # --- what the control plane wants ---------------------------------------------------------------
@@ -209,7 +210,7 @@ def dispatcher_session_state(
 @exceptval(check=False)
 def elicit_setup(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     stream: pointer[StreamInterest],
     session_id: int32_t,
     source: pointer[cython.const[Address]],
@@ -220,10 +221,12 @@ def elicit_setup(
         return
     if session_set(stream, session_id, SESSION_PENDING_SETUP, cython.NULL) < 0:
         return
-    if pending_setup_add(receiver, endpoint, stream.stream_id, session_id, cython.NULL) < 0:
+    if pending_setup_add(receiver, destination, stream.stream_id, session_id, False) < 0:
         session_remove(stream, session_id)
         return
-    send_setup_request(endpoint, answer_address(endpoint, source), stream.stream_id, session_id)
+    send_setup_request(
+        destination, answer_address(destination, source), stream.stream_id, session_id
+    )
 
 
 @cfunc
@@ -231,13 +234,13 @@ def elicit_setup(
 @exceptval(check=False)
 def dispatcher_on_data(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     packet: pointer[cython.const[uint8_t]],
     length: int32_t,
-    source: pointer[cython.const[Address]],
+    datagram: pointer[cython.const[RxDatagram]],
 ) -> cython.void:
     header: pointer[DataHeader] = cast(pointer[DataHeader], packet)
-    stream: pointer[StreamInterest] = stream_find(endpoint, header.stream_id)
+    stream: pointer[StreamInterest] = stream_find(destination.channel, header.stream_id)
     session: pointer[SessionInterest]
     if stream == cython.NULL:
         return
@@ -245,9 +248,11 @@ def dispatcher_on_data(
     if session == cython.NULL:
         # A stream that has ended needs no image.
         if header.flags & DATA_FLAG_EOS == 0:
-            elicit_setup(receiver, endpoint, stream, header.session_id, source)
+            elicit_setup(
+                receiver, destination, stream, header.session_id, address(datagram.source)
+            )
     elif session.state == SESSION_ACTIVE:
-        image_on_data(session.image, packet, length, source, receiver.now_ns)
+        image_on_data(session.image, destination, packet, length, datagram, receiver.now_ns)
 
 
 @cfunc
@@ -267,13 +272,13 @@ def is_session_limit_reached(
 @exceptval(check=False)
 def request_image(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     stream: pointer[StreamInterest],
     setup: pointer[cython.const[SetupFrame]],
     source: pointer[cython.const[Address]],
 ) -> cython.void:
     request: CreateImageRequest
-    if is_session_limit_reached(endpoint, stream):
+    if is_session_limit_reached(destination.channel, stream):
         record_error(
             receiver.shared,
             receiver.now_ms,
@@ -281,13 +286,14 @@ def request_image(
             b"image refused: its stream is at stream.session.limit sessions: raise the limit",
         )
         return
-    if endpoint.is_multicast and endpoint.multicast_ttl < setup.ttl:
+    if destination.is_multicast and destination.multicast_ttl < setup.ttl:
         counter_add(receiver.shared.system[SYSTEM_POSSIBLE_TTL_ASYMMETRY], 1)
     if session_set(stream, setup.session_id, SESSION_INIT_IN_PROGRESS, cython.NULL) < 0:
         return
     memset(address(request), 0, sizeof(CreateImageRequest))
-    request.endpoint = endpoint
-    request.endpoint_id = endpoint.id
+    request.endpoint = destination.channel
+    request.endpoint_id = destination.channel.id
+    request.destination_id = destination.id
     request.session_id = setup.session_id
     request.stream_id = setup.stream_id
     request.initial_term_id = setup.initial_term_id
@@ -296,7 +302,7 @@ def request_image(
     request.term_length = setup.term_length
     request.mtu_length = setup.mtu_length
     request.flags = setup.flags
-    request.control = answer_address(endpoint, source)[0]
+    request.control = answer_address(destination, source)[0]
     request.source = source[0]
     if (
         mpsc_ring_write(
@@ -317,24 +323,24 @@ def request_image(
 @exceptval(check=False)
 def dispatcher_on_setup(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     setup: pointer[cython.const[SetupFrame]],
     source: pointer[cython.const[Address]],
 ) -> cython.void:
-    stream: pointer[StreamInterest] = stream_find(endpoint, setup.stream_id)
+    stream: pointer[StreamInterest] = stream_find(destination.channel, setup.stream_id)
     session: pointer[SessionInterest]
     if stream == cython.NULL:
         return
     session = session_find(stream, setup.session_id)
     if session == cython.NULL:
         if stream_wants(stream, setup.session_id):
-            request_image(receiver, endpoint, stream, setup, source)
+            request_image(receiver, destination, stream, setup, source)
         else:
             session_set(stream, setup.session_id, SESSION_NO_INTEREST, cython.NULL)
     elif session.state == SESSION_ACTIVE:
-        image_on_setup(session.image, source, receiver.now_ns)
+        image_on_setup(session.image, destination, source, receiver.now_ns)
     elif session.state == SESSION_PENDING_SETUP:
-        request_image(receiver, endpoint, stream, setup, source)
+        request_image(receiver, destination, stream, setup, source)
 
 
 @cfunc
@@ -342,11 +348,11 @@ def dispatcher_on_setup(
 @exceptval(check=False)
 def dispatcher_on_rttm(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     rttm: pointer[cython.const[RttmFrame]],
     source: pointer[cython.const[Address]],
 ) -> cython.void:
-    stream: pointer[StreamInterest] = stream_find(endpoint, rttm.stream_id)
+    stream: pointer[StreamInterest] = stream_find(destination.channel, rttm.stream_id)
     session: pointer[SessionInterest]
     if stream == cython.NULL:
         return
@@ -355,8 +361,8 @@ def dispatcher_on_rttm(
         return
     if rttm.flags & RTTM_FLAG_REPLY:
         send_rttm(
-            endpoint,
-            answer_address(endpoint, source),
+            destination,
+            answer_address(destination, source),
             rttm.stream_id,
             rttm.session_id,
             rttm.echo_timestamp_ns,

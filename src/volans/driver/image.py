@@ -7,17 +7,20 @@ PROTOCOL.md sections 3.7, 10.1 and 10.11.
 from __future__ import annotations
 
 import cython
-from cython import address, bint, cast, cfunc, exceptval, nogil, pointer, sizeof
+from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
-from cython.cimports.libc.string import memset
 from cython.cimports.volans.driver.frame_validation import covered_length
+from cython.cimports.volans.driver.image_connections import (
+    image_connection_add,
+    image_connection_heard,
+    image_connections_have_ended,
+)
 from cython.cimports.volans.driver.image_feedback import (
     send_pending_loss,
     send_pending_rttm,
     send_pending_status_message,
 )
 from cython.cimports.volans.driver.layout import (
-    IMAGE_MAX_CONNECTIONS,
     SYSTEM_FLOW_CONTROL_OVER_RUNS,
     SYSTEM_FLOW_CONTROL_UNDER_RUNS,
     SYSTEM_HEARTBEATS_RECEIVED,
@@ -25,7 +28,10 @@ from cython.cimports.volans.driver.layout import (
     SYSTEM_PUBLICATION_IMAGES_REVOKED,
     ImageConnection,
     PublicationImage,
+    ReceiveDestination,
 )
+from cython.cimports.volans.driver.receive_destinations import destination_by_id
+from cython.cimports.volans.driver.receive_timestamps import stamp_packet
 from cython.cimports.volans.log.position import compute_position, index_by_position
 from cython.cimports.volans.log.rebuild import term_insert
 from cython.cimports.volans.memory.atomic import (
@@ -44,7 +50,7 @@ from cython.cimports.volans.protocol.layout import (
     DataHeader,
     RttmFrame,
 )
-from cython.cimports.volans.transport.contract import Address
+from cython.cimports.volans.transport.contract import Address, RxDatagram
 
 
 @cfunc
@@ -53,19 +59,9 @@ from cython.cimports.volans.transport.contract import Address
 def image_init_receiver_state(
     image: pointer[PublicationImage],
     initial_position: int64_t,
-    control: pointer[cython.const[Address]],
     now_ns: int64_t,
 ) -> cython.void:
-    memset(image.connections, 0, IMAGE_MAX_CONNECTIONS * sizeof(ImageConnection))
-    image.connection_count = 1
-    connection: pointer[ImageConnection] = address(image.connections[0])
-    connection.time_of_last_activity_ns = now_ns
-    # No frame yet: not an active transport.
-    connection.time_of_last_frame_ns = now_ns - image.liveness_timeout_ns
-    if image.endpoint.is_multicast or image.endpoint.has_explicit_control:
-        connection.control = image.endpoint.control
-    else:
-        connection.control = control[0]
+    image.connection_count = 0
     image.is_sm_enabled = 1
     image.last_loss_change_number = image.end_loss_change
     image.last_sm_change_number = image.end_sm_change
@@ -77,33 +73,19 @@ def image_init_receiver_state(
     store_release_i64(address(image.time_of_last_packet_ns), now_ns)
 
 
-# An endpoint has one destination so far, so an image has one connection: whoever sends first is
-# answered.
 @cfunc
 @nogil
 @exceptval(check=False)
-def track_connection(
-    image: pointer[PublicationImage], source: pointer[cython.const[Address]], now_ns: int64_t
-) -> pointer[ImageConnection]:
-    connection: pointer[ImageConnection] = address(image.connections[0])
-    if connection.control.length == 0:
-        connection.control = source[0]
-    connection.time_of_last_activity_ns = now_ns
-    connection.time_of_last_frame_ns = now_ns
-    return connection
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def have_all_ended(image: pointer[PublicationImage], eos_position: pointer[int64_t]) -> bint:
-    i: int32_t
-    for i in range(image.connection_count):
-        if not image.connections[i].is_eos:
-            return False
-        if image.connections[i].eos_position > eos_position[0]:
-            eos_position[0] = image.connections[i].eos_position
-    return True
+def image_connect(image: pointer[PublicationImage], now_ns: int64_t) -> cython.void:
+    destination: pointer[ReceiveDestination] = destination_by_id(
+        image.endpoint, image.first_destination_id
+    )
+    connection: pointer[ImageConnection]
+    if destination == cython.NULL:
+        return  # it was removed meanwhile; another is found when a frame comes over it
+    connection = image_connection_add(image, destination, now_ns)
+    if connection != cython.NULL:
+        connection.control = image.first_control
 
 
 @cfunc
@@ -118,7 +100,7 @@ def on_end_of_stream(
     eos_position: int64_t = 0
     connection.is_eos = True
     connection.eos_position = packet_position
-    if not have_all_ended(image, address(eos_position)):
+    if not image_connections_have_ended(image, address(eos_position)):
         return
     if is_revoked:
         # Clients and the conductor read it with acquire.
@@ -135,6 +117,7 @@ def on_heartbeat(
     image: pointer[PublicationImage],
     packet_position: int64_t,
     flags: uint8_t,
+    destination: pointer[ReceiveDestination],
     source: pointer[cython.const[Address]],
     now_ns: int64_t,
 ) -> cython.void:
@@ -143,7 +126,9 @@ def on_heartbeat(
     if packet_position < image.last_sm_position - image.log.term_length:
         counter_add(image.shared.system[SYSTEM_FLOW_CONTROL_UNDER_RUNS], 1)
         return
-    connection = track_connection(image, source, now_ns)
+    connection = image_connection_heard(image, destination, source, now_ns)
+    if connection == cython.NULL:
+        return
     store_release_i64(address(image.time_of_last_packet_ns), now_ns)
     if flags & DATA_FLAG_EOS and load_acquire_i32(address(image.is_end_of_stream)) == 0:
         on_end_of_stream(image, connection, packet_position, flags & DATA_FLAG_REVOKED != 0)
@@ -177,13 +162,15 @@ def on_heartbeat_beyond_window(
 @exceptval(check=False)
 def image_on_data(
     image: pointer[PublicationImage],
+    destination: pointer[ReceiveDestination],
     packet: pointer[cython.const[uint8_t]],
     length: int32_t,
-    source: pointer[cython.const[Address]],
+    datagram: pointer[cython.const[RxDatagram]],
     now_ns: int64_t,
 ) -> int32_t:
     """Bytes taken notice of; 0 when the packet was refused."""
     header: pointer[DataHeader] = cast(pointer[DataHeader], packet)
+    source: pointer[cython.const[Address]] = address(datagram.source)
     covered: int32_t
     packet_position: int64_t
     # Term ids wrap: the sign of the difference counts.
@@ -208,16 +195,17 @@ def image_on_data(
         counter_add(image.shared.system[SYSTEM_FLOW_CONTROL_OVER_RUNS], 1)
         return length
     if covered == 0:
-        on_heartbeat(image, packet_position, header.flags, source, now_ns)
+        on_heartbeat(image, packet_position, header.flags, destination, source, now_ns)
         return length
     if packet_position < image.last_sm_position:
         counter_add(image.shared.system[SYSTEM_FLOW_CONTROL_UNDER_RUNS], 1)
         # Late, but within the window before: its sender lives.
         if packet_position + covered >= image.last_sm_position - image.max_receiver_window_length:
-            track_connection(image, source, now_ns)
+            image_connection_heard(image, destination, source, now_ns)
         return length
-    track_connection(image, source, now_ns)
+    image_connection_heard(image, destination, source, now_ns)
     store_release_i64(address(image.time_of_last_packet_ns), now_ns)
+    stamp_packet(destination.channel, packet, length, datagram)
     term_insert(
         image.log.terms[index_by_position(packet_position, image.log.position_bits_to_shift)],
         header.term_offset,
@@ -233,9 +221,12 @@ def image_on_data(
 @nogil
 @exceptval(check=False)
 def image_on_setup(
-    image: pointer[PublicationImage], source: pointer[cython.const[Address]], now_ns: int64_t
+    image: pointer[PublicationImage],
+    destination: pointer[ReceiveDestination],
+    source: pointer[cython.const[Address]],
+    now_ns: int64_t,
 ) -> cython.void:
-    track_connection(image, source, now_ns)
+    image_connection_heard(image, destination, source, now_ns)
 
 
 @cfunc

@@ -11,11 +11,15 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython.cimports.volans.driver.image_connections import (
+    image_connection_control,
+    image_connection_is_alive,
+    image_connections_publish_count,
+)
 from cython.cimports.volans.driver.layout import (
     SYSTEM_LOSS_GAP_FILLS,
     SYSTEM_NAK_MESSAGES_SENT,
     SYSTEM_STATUS_MESSAGES_SENT,
-    ImageConnection,
     PublicationImage,
 )
 from cython.cimports.volans.driver.receive_endpoint import (
@@ -40,38 +44,14 @@ from cython.cimports.volans.protocol.layout import RTTM_FLAG_REPLY, SM_FLAG_EOS
 @cfunc
 @nogil
 @exceptval(check=False)
-def is_alive(connection: pointer[ImageConnection], now_ns: int64_t) -> bint:
-    timeout_ns: int64_t = cast(int64_t, 5) * 1_000_000_000
-    return (
-        connection.control.length > 0 and now_ns - connection.time_of_last_activity_ns < timeout_ns
-    )
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
-def update_active_transport_count(image: pointer[PublicationImage], now_ns: int64_t) -> cython.void:
-    i: int32_t
-    count: int32_t = 0
-    for i in range(image.connection_count):
-        if now_ns - image.connections[i].time_of_last_frame_ns < image.liveness_timeout_ns:
-            count += 1
-    # Clients read it with acquire.
-    if count != image.log.metadata.active_transport_count:
-        store_release_i32(address(image.log.metadata.active_transport_count), count)
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
 def send_rejection(image: pointer[PublicationImage], reason: cython.p_const_char) -> int32_t:
     i: int32_t
     work: int32_t = 0
     for i in range(image.connection_count):
-        if image.connections[i].control.length > 0:
+        if image_connection_control(address(image.connections[i])) != cython.NULL:
             work += send_error(
-                image.endpoint,
-                address(image.connections[i].control),
+                image.connections[i].destination,
+                image_connection_control(address(image.connections[i])),
                 image.stream_id,
                 image.session_id,
                 13,  # ErrorCode.IMAGE_REJECTED
@@ -110,9 +90,9 @@ def send_pending_status_message(image: pointer[PublicationImage], now_ns: int64_
     if load_acquire_i32(address(image.is_sending_eos_sm)) != 0:
         flags = SM_FLAG_EOS
     for i in range(image.connection_count):
-        if is_alive(address(image.connections[i]), now_ns) and send_status_message(
-            image.endpoint,
-            address(image.connections[i].control),
+        if image_connection_is_alive(address(image.connections[i]), now_ns) and send_status_message(
+            image.connections[i].destination,
+            image_connection_control(address(image.connections[i])),
             image.stream_id,
             image.session_id,
             compute_term_id(position, image.log.position_bits_to_shift, image.log.initial_term_id),
@@ -126,7 +106,7 @@ def send_pending_status_message(image: pointer[PublicationImage], now_ns: int64_
     image.last_overrun_threshold = position + image.log.term_length // 2
     image.last_sm_change_number = change_number
     image.next_sm_deadline_ns = now_ns + image.status_message_timeout_ns
-    update_active_transport_count(image, now_ns)
+    image_connections_publish_count(image, now_ns)
     return work
 
 
@@ -159,9 +139,9 @@ def send_pending_loss(image: pointer[PublicationImage], now_ns: int64_t) -> int3
             counter_add(image.shared.system[SYSTEM_LOSS_GAP_FILLS], 1)
         return 1
     for i in range(image.connection_count):
-        if is_alive(address(image.connections[i]), now_ns) and send_nak(
-            image.endpoint,
-            address(image.connections[i].control),
+        if image_connection_is_alive(address(image.connections[i]), now_ns) and send_nak(
+            image.connections[i].destination,
+            image_connection_control(address(image.connections[i])),
             image.stream_id,
             image.session_id,
             term_id,
@@ -183,9 +163,9 @@ def send_pending_rttm(image: pointer[PublicationImage], now_ns: int64_t) -> int3
     if image.congestion_control.ops.should_measure_rtt(image, now_ns) == 0:
         return 0
     for i in range(image.connection_count):
-        if is_alive(address(image.connections[i]), now_ns) and send_rttm(
-            image.endpoint,
-            address(image.connections[i].control),
+        if image_connection_is_alive(address(image.connections[i]), now_ns) and send_rttm(
+            image.connections[i].destination,
+            image_connection_control(address(image.connections[i])),
             image.stream_id,
             image.session_id,
             now_ns,

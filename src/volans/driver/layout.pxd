@@ -17,6 +17,7 @@ cdef struct NetworkPublication
 cdef struct PublicationImage
 cdef struct SendChannelEndpoint
 cdef struct ReceiveChannelEndpoint
+cdef struct ReceiveDestination
 
 # --- system counters (PROTOCOL.md section 6.5) -------------------------------------------------
 cpdef enum:
@@ -109,8 +110,7 @@ cpdef enum:
     TO_SENDER_ADD_DESTINATION = 5       # SendChannelEndpoint *, id = registration id, address (length 0: unresolved yet)
     TO_SENDER_REMOVE_DESTINATION = 6    # SendChannelEndpoint *, id
     TO_SENDER_CHANGE_DESTINATION = 7    # SendChannelEndpoint *, id, address: its name has moved
-    TO_RECEIVER_ADD_ENDPOINT = 1        # ReceiveChannelEndpoint *
-    TO_RECEIVER_REMOVE_ENDPOINT = 2
+    TO_RECEIVER_REMOVE_ENDPOINT = 2     # ReceiveChannelEndpoint *, with its destinations
     TO_RECEIVER_ADD_SUBSCRIPTION = 3    # ReceiveChannelEndpoint *, stream_id: any session
     TO_RECEIVER_REMOVE_SUBSCRIPTION = 4
     TO_RECEIVER_ADD_SUBSCRIPTION_BY_SESSION = 5     # + session_id
@@ -119,6 +119,8 @@ cpdef enum:
     TO_RECEIVER_REMOVE_IMAGE = 8        # image
     TO_RECEIVER_REMOVE_INIT_IN_PROGRESS = 9         # image creation failed: endpoint, stream_id, session_id
     TO_RECEIVER_REMOVE_COOL_DOWN = 10   # endpoint, stream_id, session_id
+    TO_RECEIVER_ADD_DESTINATION = 11    # endpoint, image = ReceiveDestination *
+    TO_RECEIVER_REMOVE_DESTINATION = 12
     TO_CONTROL_CREATE_IMAGE = 1         # CreateImageRequest
     TO_CONTROL_IPC_LINGER = 2           # registration_id: consumers finished or revoked; images are gone for subscribers
     TO_CONTROL_IPC_DONE = 3
@@ -150,6 +152,7 @@ cdef struct SubscriberEvent:
 cdef struct CreateImageRequest:
     ReceiveChannelEndpoint *endpoint
     int64_t endpoint_id
+    int64_t destination_id              # over which the SETUP came
     int32_t session_id
     int32_t stream_id
     int32_t initial_term_id
@@ -408,15 +411,16 @@ cdef struct LossDetector:               # conductor
 
 # One transport over which an image hears its publication.
 cdef struct ImageConnection:            # receiver
-    Address control                     # where SM, NAK, RTTM go; length 0 = not yet known
+    ReceiveDestination *destination
+    Address control                     # where SM, NAK, RTTM go unless the destination says; length 0: not yet known
     bint is_eos
     int64_t time_of_last_activity_ns
     int64_t time_of_last_frame_ns
     int64_t eos_position
 
 cpdef enum:
-    IMAGE_MAX_CONNECTIONS = 8
     IMAGE_SM_EOS_MULTIPLE = 5
+    IMAGE_CONNECTION_TIMEOUT_S = 5      # silent for longer: no status messages go there
 
 cdef struct PublicationImage:
     # written once at creation
@@ -473,8 +477,11 @@ cdef struct PublicationImage:
     int32_t receiver_released           # receiver → control plane
     const char *rejection_reason        # control plane → receiver (release once)
     # receiver
-    ImageConnection connections[IMAGE_MAX_CONNECTIONS]
+    int64_t first_destination_id        # over which its SETUP came, and whom to answer there
+    Address first_control
+    ImageConnection *connections
     int32_t connection_count
+    int32_t connection_capacity
     int32_t is_sm_enabled
     int64_t last_loss_change_number
     int64_t last_sm_change_number
@@ -504,29 +511,46 @@ cdef struct StreamInterest:             # receiver
     Int64Map subscribed_sessions        # session id → itself (non NULL), when not all
     Int64Map sessions                   # session id → SessionInterest *
 
+# One transport of a receive endpoint: a bound address on which its streams come in.
+cdef struct ReceiveDestination:
+    # written once at creation
+    Endpoint endpoint                   # its owner is this struct
+    ReceiveChannelEndpoint *channel
+    int64_t id                          # control plane's key
+    bint is_multicast
+    bint has_explicit_control           # SM and NAK go to `control`, and it is asked for setup
+    int32_t multicast_ttl
+    # receiver
+    Address control                     # of the group, or explicit; length 0: the source is answered
+    int64_t time_of_last_activity_ns
+    int32_t receiver_released           # shared: receiver → control plane
+
+cpdef enum:
+    TIMESTAMP_OFFSET_NONE = -1
+    TIMESTAMP_OFFSET_RESERVED = -8      # into the frame's reserved value
+
 cdef struct ReceiveChannelEndpoint:
-    Endpoint endpoint
     Engine *engine                      # the receiver's
     DriverShared *shared
     int64_t id
     int64_t receiver_id
     int64_t group_tag
     bint has_group_tag
-    bint is_multicast
-    bint has_explicit_control           # SM and NAK go to `control`, and it is asked for setup
-    int32_t multicast_ttl
-    Address control                     # multicast control or explicit control
+    int32_t media_timestamp_offset      # TIMESTAMP_OFFSET_..., or bytes into the payload
+    int32_t channel_timestamp_offset
     int64_t *channel_status
+    ReceiveDestination **destinations   # receiver
+    int32_t destination_count
+    int32_t destination_capacity
     Int64Map streams                    # receiver; stream id → StreamInterest *
     int32_t session_count_limit
     int32_t receiver_released           # shared: receiver → control plane
 
 cdef struct PendingSetup:               # receiver
-    ReceiveChannelEndpoint *endpoint
+    ReceiveDestination *destination
     int32_t stream_id
     int32_t session_id
     bint is_periodic                    # explicit control: asked for ever
-    Address control
     int64_t time_of_last_setup_request_ns
 
 # --- agents ---------------------------------------------------------------------------------------------

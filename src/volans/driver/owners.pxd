@@ -1,5 +1,6 @@
 """Python owners of the driver's C structs: made and freed by the control plane, lent to the agents by pointer."""
-from volans.driver.layout cimport IpcPublication, NetworkPublication, PublicationImage, ReceiveChannelEndpoint, SendChannelEndpoint
+from volans.driver.layout cimport IpcPublication, NetworkPublication, PublicationImage, SendChannelEndpoint
+from volans.driver.receive_owners cimport ReceiveEndpointOwner
 
 cdef class IpcPublicationOwner:
     cdef IpcPublication *state
@@ -8,11 +9,6 @@ cdef class IpcPublicationOwner:
 
 cdef class SendEndpointOwner:
     cdef SendChannelEndpoint *state
-    cdef readonly object engine_handle
-    cdef readonly object shared_owner
-
-cdef class ReceiveEndpointOwner:
-    cdef ReceiveChannelEndpoint *state
     cdef readonly object engine_handle
     cdef readonly object shared_owner
 

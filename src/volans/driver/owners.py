@@ -9,10 +9,10 @@ go (`released`). Nothing here runs on a data path.
 from __future__ import annotations
 
 import cython
-from cython import address, cast, cclass, p_void, pointer, sizeof
+from cython import address, cast, cclass, pointer, sizeof
 from cython.cimports.libc.stdint import int32_t, int64_t
 from cython.cimports.libc.stdlib import calloc, free
-from cython.cimports.libc.string import memcpy, memset
+from cython.cimports.libc.string import memset
 from cython.cimports.volans.driver.congestion.registry import congestion_control_open
 from cython.cimports.volans.driver.flow_control.registry import flow_control_open
 from cython.cimports.volans.driver.image import image_init_receiver_state
@@ -28,12 +28,13 @@ from cython.cimports.volans.driver.layout import (
     IpcPublication,
     NetworkPublication,
     PublicationImage,
-    ReceiveChannelEndpoint,
     SendChannelEndpoint,
 )
+from cython.cimports.volans.driver.receive_owners import ReceiveEndpointOwner
 from cython.cimports.volans.driver.retransmit import retransmit_close, retransmit_init
 from cython.cimports.volans.driver.send_destinations import send_destinations_free
 from cython.cimports.volans.driver.shared import SharedState
+from cython.cimports.volans.driver.sockaddrs import get_address, set_address
 from cython.cimports.volans.driver.subscribable import subscribable_free
 from cython.cimports.volans.log.buffers import log_buffers_wrap, log_producer_position
 from cython.cimports.volans.memory.atomic import (
@@ -49,24 +50,6 @@ from cython.cimports.volans.transport.contract import Address, EndpointOptions
 from cython.cimports.volans.transport.registry import EngineHandle
 
 STATE_NAMES = ("ACTIVE", "DRAINING", "LINGER", "DONE")
-
-
-@cython.cfunc
-def set_address(target: pointer[Address], sockaddr: bytes) -> object:
-    """sockaddr: 16 bytes (IPv4), 28 bytes (IPv6) or empty (none)."""
-    memset(target, 0, sizeof(Address))
-    if sockaddr is None or len(sockaddr) == 0:
-        return None
-    if len(sockaddr) not in (16, 28):
-        raise ValueError(f"socket address of {len(sockaddr)} bytes: 16 or 28 are possible")
-    memcpy(target.bytes, cast(cython.p_char, sockaddr), len(sockaddr))
-    target.length = len(sockaddr)
-    return None
-
-
-@cython.cfunc
-def get_address(source: pointer[Address]) -> bytes:
-    return cast(cython.p_char, cast(p_void, source.bytes))[: source.length]
 
 
 @cython.cfunc
@@ -262,102 +245,6 @@ class SendEndpointOwner:
 
 
 @cclass
-class ReceiveEndpointOwner:
-    """A bound address on which images receive."""
-
-    def __cinit__(self):
-        self.state = cast(
-            pointer[ReceiveChannelEndpoint], calloc(1, sizeof(ReceiveChannelEndpoint))
-        )
-        if self.state == cython.NULL or int64_map_init(address(self.state.streams), 8) < 0:
-            raise MemoryError
-        self.state.endpoint.descriptor = -1
-
-    def __init__(
-        self,
-        shared: SharedState,
-        counters: CountersManager,
-        engine: EngineHandle,
-        *,
-        endpoint_id: int64_t,
-        receiver_id: int64_t,
-        bind_to: bytes,
-        control: bytes,
-        has_explicit_control: bool,
-        channel_status_counter_id: int32_t,
-        is_multicast: bool = False,
-        multicast_ttl: int32_t = 0,
-        multicast_group: bytes = b"",
-        multicast_interface: bytes = b"",
-        multicast_interface_index: int32_t = 0,
-        group_tag=None,
-        socket_sndbuf_length: int32_t = 0,
-        socket_rcvbuf_length: int32_t = 0,
-        session_count_limit: int32_t = 0x7FFFFFFF,
-    ):
-        state: pointer[ReceiveChannelEndpoint] = self.state
-        options: EndpointOptions
-        local: Address
-        memset(address(options), 0, sizeof(EndpointOptions))
-        options.socket_sndbuf_length = socket_sndbuf_length
-        options.socket_rcvbuf_length = socket_rcvbuf_length
-        options.multicast_ttl = multicast_ttl
-        options.multicast_interface_index = multicast_interface_index
-        set_address(address(options.multicast_group), multicast_group)
-        set_address(address(options.multicast_interface), multicast_interface)
-        set_address(address(local), bind_to)
-        set_address(address(state.control), control)
-        self.engine_handle = engine
-        self.shared_owner = (shared, counters)
-        state.engine = engine.engine
-        state.shared = address(shared.state)
-        state.id = endpoint_id
-        state.receiver_id = receiver_id
-        state.has_group_tag = group_tag is not None
-        # What an error frame says where there is no tag.
-        state.group_tag = -1 if group_tag is None else group_tag
-        state.is_multicast = is_multicast
-        state.has_explicit_control = has_explicit_control
-        state.multicast_ttl = multicast_ttl
-        state.channel_status = counter(counters, channel_status_counter_id)
-        state.session_count_limit = session_count_limit
-        state.endpoint.owner = state
-        result: int32_t = state.engine.ops.endpoint_open(
-            state.engine, address(state.endpoint), address(local), address(options)
-        )
-        if result < 0:
-            state.engine = cython.NULL
-            raise OSError(-result, "cannot open the channel's socket")
-
-    def close(self) -> None:
-        """Close the descriptor; only after the receiver released the endpoint (or never had it)."""
-        if self.state.engine != cython.NULL:
-            self.state.engine.ops.endpoint_close(self.state.engine, address(self.state.endpoint))
-            self.state.engine = cython.NULL
-
-    def __dealloc__(self):
-        if self.state != cython.NULL:
-            int64_map_free(address(self.state.streams))
-            free(self.state)
-
-    @property
-    def local_address(self) -> bytes:
-        return get_address(address(self.state.endpoint.local))
-
-    @property
-    def socket_sndbuf_length(self) -> int:
-        return self.state.endpoint.socket_sndbuf_length
-
-    @property
-    def socket_rcvbuf_length(self) -> int:
-        return self.state.endpoint.socket_rcvbuf_length
-
-    @property
-    def released(self) -> bool:
-        return load_acquire_i32(address(self.state.receiver_released)) != 0
-
-
-@cclass
 class NetworkPublicationOwner:
     """A publication that sends over an endpoint."""
 
@@ -548,6 +435,7 @@ class PublicationImageOwner:
         nak_delay_ns: int64_t,
         nak_retry_delay_ns: int64_t,
         is_multicast_backoff: bool,
+        destination_id: int64_t,
         control: bytes,
         source: bytes,
         source_identity: str,
@@ -563,7 +451,6 @@ class PublicationImageOwner:
         window_counter_id: int32_t = -1,
     ):
         state: pointer[PublicationImage] = self.state
-        control_address: Address
         if log_buffers_wrap(address(state.log), log_file.memory, log_file.length) < 0:
             raise ValueError(f"{log_file.path} is not a log buffer file")
         self.log_file = log_file
@@ -585,7 +472,8 @@ class PublicationImageOwner:
         state.untethered_resting_timeout_ns = untethered_resting_timeout_ns
         state.is_reliable = is_reliable
         set_address(address(state.source), source)
-        set_address(address(control_address), control)
+        set_address(address(state.first_control), control)
+        state.first_destination_id = destination_id
         state.max_receiver_window_length = receiver_window_length
         state.channel_text = self.channel_text
         state.channel_text_length = len(self.channel_text)
@@ -611,13 +499,14 @@ class PublicationImageOwner:
         store_release_i64(state.receiver_hwm, initial_position)
         store_release_i64(state.receiver_position, initial_position)
         image_init_conductor_state(state, initial_position, now_ns)
-        image_init_receiver_state(state, initial_position, address(control_address), now_ns)
+        image_init_receiver_state(state, initial_position, now_ns)
 
     def __dealloc__(self):
         if self.state != cython.NULL:
             if self.state.congestion_control.ops != cython.NULL:
                 self.state.congestion_control.ops.close(self.state)
             subscribable_free(address(self.state.subscribers))
+            free(self.state.connections)
             free(self.state)
 
     @property

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import cython
-from cython import address, cast, cfunc, exceptval, nogil, pointer, sizeof
+from cython import address, bint, cast, cfunc, exceptval, nogil, pointer, sizeof
 from cython.cimports.libc.stdint import int32_t
 from cython.cimports.libc.stdlib import realloc
 from cython.cimports.libc.string import memset
@@ -13,11 +13,10 @@ from cython.cimports.volans.driver.layout import (
     PENDING_SETUP_TIMEOUT_NS,
     SESSION_PENDING_SETUP,
     PendingSetup,
-    ReceiveChannelEndpoint,
+    ReceiveDestination,
     ReceiverState,
 )
 from cython.cimports.volans.driver.receive_endpoint import send_setup_request
-from cython.cimports.volans.transport.contract import Address
 
 
 @cfunc
@@ -25,10 +24,10 @@ from cython.cimports.volans.transport.contract import Address
 @exceptval(check=False)
 def pending_setup_add(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     stream_id: int32_t,
     session_id: int32_t,
-    periodic_control: pointer[cython.const[Address]],
+    is_periodic: bint,
 ) -> int32_t:
     capacity: int32_t = receiver.pending_setup_capacity
     grown: pointer[PendingSetup]
@@ -45,14 +44,23 @@ def pending_setup_add(
     entry: pointer[PendingSetup] = address(receiver.pending_setups[receiver.pending_setup_count])
     receiver.pending_setup_count += 1
     memset(entry, 0, sizeof(PendingSetup))
-    entry.endpoint = endpoint
+    entry.destination = destination
+    entry.is_periodic = is_periodic
     entry.stream_id = stream_id
     entry.session_id = session_id
     entry.time_of_last_setup_request_ns = receiver.now_ns
-    if periodic_control != cython.NULL:
-        entry.is_periodic = True
-        entry.control = periodic_control[0]
     return 0
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def forget(entry: pointer[PendingSetup]) -> cython.void:
+    # The next data of the session asks again.
+    if not entry.is_periodic:
+        session_remove_in_state(
+            entry.destination.channel, entry.stream_id, entry.session_id, SESSION_PENDING_SETUP
+        )
 
 
 @cfunc
@@ -67,11 +75,12 @@ def remove_at(receiver: pointer[ReceiverState], index: int32_t) -> cython.void:
 @nogil
 @exceptval(check=False)
 def pending_setups_drop(
-    receiver: pointer[ReceiverState], endpoint: pointer[ReceiveChannelEndpoint]
+    receiver: pointer[ReceiverState], destination: pointer[ReceiveDestination]
 ) -> cython.void:
     i: int32_t = receiver.pending_setup_count - 1
     while i >= 0:
-        if receiver.pending_setups[i].endpoint == endpoint:
+        if receiver.pending_setups[i].destination == destination:
+            forget(address(receiver.pending_setups[i]))
             remove_at(receiver, i)
         i -= 1
 
@@ -87,15 +96,15 @@ def pending_setups_poll(receiver: pointer[ReceiverState]) -> int32_t:
         entry = address(receiver.pending_setups[i])
         if receiver.now_ns - entry.time_of_last_setup_request_ns > PENDING_SETUP_TIMEOUT_NS:
             if not entry.is_periodic:
-                # The next data of the session asks again.
-                session_remove_in_state(
-                    entry.endpoint, entry.stream_id, entry.session_id, SESSION_PENDING_SETUP
-                )
+                forget(entry)
                 remove_at(receiver, i)
                 work += 1
-            elif entry.endpoint.streams.size > 0:
+            elif entry.destination.channel.streams.size > 0:
                 send_setup_request(
-                    entry.endpoint, address(entry.control), entry.stream_id, entry.session_id
+                    entry.destination,
+                    address(entry.destination.control),
+                    entry.stream_id,
+                    entry.session_id,
                 )
                 entry.time_of_last_setup_request_ns = receiver.now_ns
                 work += 1

@@ -1,5 +1,5 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True, freethreading_compatible=True
-"""Control frames of a receive endpoint (PROTOCOL.md sections 10.3 to 10.6). Receiver only."""
+"""Control frames of a receive destination (PROTOCOL.md sections 10.3 to 10.6). Receiver only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cython.cimports.libc.string import memcpy, memset, strlen
 from cython.cimports.volans.driver.layout import (
     SYSTEM_ERROR_FRAMES_SENT,
     SYSTEM_SHORT_SENDS,
-    ReceiveChannelEndpoint,
+    ReceiveDestination,
 )
 from cython.cimports.volans.memory.atomic import counter_add, fetch_add_i64
 from cython.cimports.volans.protocol.layout import (
@@ -31,29 +31,28 @@ from cython.cimports.volans.protocol.layout import (
     RttmFrame,
     StatusMessageFrame,
 )
-from cython.cimports.volans.transport.contract import Address
+from cython.cimports.volans.transport.contract import Address, Engine
 
 
 @cfunc
 @nogil
 @exceptval(check=False)
 def send(
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     control: pointer[cython.const[Address]],
     frame: pointer[uint8_t],
     length: int32_t,
 ) -> int32_t:
-    result: int32_t = endpoint.engine.ops.tx_copy(
-        endpoint.engine, address(endpoint.endpoint), control, frame, length
+    engine: pointer[Engine] = destination.channel.engine
+    result: int32_t = engine.ops.tx_copy(
+        engine, address(destination.endpoint), control, frame, length
     )
     if result == 0:
         # The queue is full: hand over what it holds, then there is room.
-        endpoint.engine.ops.tx_flush(endpoint.engine)
-        result = endpoint.engine.ops.tx_copy(
-            endpoint.engine, address(endpoint.endpoint), control, frame, length
-        )
+        engine.ops.tx_flush(engine)
+        result = engine.ops.tx_copy(engine, address(destination.endpoint), control, frame, length)
     if result != 1:
-        fetch_add_i64(endpoint.shared.system[SYSTEM_SHORT_SENDS], 1)
+        fetch_add_i64(destination.channel.shared.system[SYSTEM_SHORT_SENDS], 1)
         return 0
     return 1
 
@@ -62,7 +61,7 @@ def send(
 @nogil
 @exceptval(check=False)
 def send_status_message(
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     control: pointer[cython.const[Address]],
     stream_id: int32_t,
     session_id: int32_t,
@@ -73,7 +72,7 @@ def send_status_message(
 ) -> int32_t:
     frame: StatusMessageFrame
     memset(address(frame), 0, sizeof(StatusMessageFrame))
-    frame.frame_length = SM_WITH_GROUP_TAG_LENGTH if endpoint.has_group_tag else SM_LENGTH
+    frame.frame_length = SM_WITH_GROUP_TAG_LENGTH if destination.channel.has_group_tag else SM_LENGTH
     frame.flags = flags
     frame.type = FRAME_TYPE_SM
     frame.session_id = session_id
@@ -81,22 +80,22 @@ def send_status_message(
     frame.consumption_term_id = term_id
     frame.consumption_term_offset = term_offset
     frame.receiver_window_length = receiver_window_length
-    frame.receiver_id = endpoint.receiver_id
-    frame.group_tag = endpoint.group_tag
-    return send(endpoint, control, cast(pointer[uint8_t], address(frame)), frame.frame_length)
+    frame.receiver_id = destination.channel.receiver_id
+    frame.group_tag = destination.channel.group_tag
+    return send(destination, control, cast(pointer[uint8_t], address(frame)), frame.frame_length)
 
 
 @cfunc
 @nogil
 @exceptval(check=False)
 def send_setup_request(
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     control: pointer[cython.const[Address]],
     stream_id: int32_t,
     session_id: int32_t,
 ) -> int32_t:
     return send_status_message(
-        endpoint, control, stream_id, session_id, 0, 0, 0, SM_FLAG_SEND_SETUP
+        destination, control, stream_id, session_id, 0, 0, 0, SM_FLAG_SEND_SETUP
     )
 
 
@@ -104,7 +103,7 @@ def send_setup_request(
 @nogil
 @exceptval(check=False)
 def send_nak(
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     control: pointer[cython.const[Address]],
     stream_id: int32_t,
     session_id: int32_t,
@@ -121,14 +120,14 @@ def send_nak(
     frame.term_id = term_id
     frame.term_offset = term_offset
     frame.length = length
-    return send(endpoint, control, cast(pointer[uint8_t], address(frame)), NAK_LENGTH)
+    return send(destination, control, cast(pointer[uint8_t], address(frame)), NAK_LENGTH)
 
 
 @cfunc
 @nogil
 @exceptval(check=False)
 def send_rttm(
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     control: pointer[cython.const[Address]],
     stream_id: int32_t,
     session_id: int32_t,
@@ -145,15 +144,15 @@ def send_rttm(
     frame.stream_id = stream_id
     frame.echo_timestamp_ns = echo_timestamp_ns
     frame.reception_delta_ns = reception_delta_ns
-    frame.receiver_id = endpoint.receiver_id
-    return send(endpoint, control, cast(pointer[uint8_t], address(frame)), RTTM_LENGTH)
+    frame.receiver_id = destination.channel.receiver_id
+    return send(destination, control, cast(pointer[uint8_t], address(frame)), RTTM_LENGTH)
 
 
 @cfunc
 @nogil
 @exceptval(check=False)
 def send_error(
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     control: pointer[cython.const[Address]],
     stream_id: int32_t,
     session_id: int32_t,
@@ -167,18 +166,18 @@ def send_error(
         text_length = cast(int32_t, strlen(text))
     memset(buffer, 0, ERR_HEADER_LENGTH)
     frame.frame_length = ERR_HEADER_LENGTH + text_length
-    frame.flags = ERR_FLAG_HAS_GROUP_TAG if endpoint.has_group_tag else 0
+    frame.flags = ERR_FLAG_HAS_GROUP_TAG if destination.channel.has_group_tag else 0
     frame.type = FRAME_TYPE_ERR
     frame.session_id = session_id
     frame.stream_id = stream_id
-    frame.receiver_id = endpoint.receiver_id
-    frame.group_tag = endpoint.group_tag
+    frame.receiver_id = destination.channel.receiver_id
+    frame.group_tag = destination.channel.group_tag
     frame.error_code = error_code
     frame.error_length = text_length
     memcpy(cast(pointer[uint8_t], buffer) + ERR_HEADER_LENGTH, text, text_length)
-    if send(endpoint, control, buffer, frame.frame_length) == 0:
+    if send(destination, control, buffer, frame.frame_length) == 0:
         return 0
-    counter_add(endpoint.shared.system[SYSTEM_ERROR_FRAMES_SENT], 1)
+    counter_add(destination.channel.shared.system[SYSTEM_ERROR_FRAMES_SENT], 1)
     return 1
 
 
@@ -186,8 +185,8 @@ def send_error(
 @nogil
 @exceptval(check=False)
 def answer_address(
-    endpoint: pointer[ReceiveChannelEndpoint], source: pointer[cython.const[Address]]
+    destination: pointer[ReceiveDestination], source: pointer[cython.const[Address]]
 ) -> pointer[cython.const[Address]]:
-    if endpoint.is_multicast:
-        return address(endpoint.control)
+    if destination.is_multicast:
+        return address(destination.control)
     return source

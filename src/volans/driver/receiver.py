@@ -10,11 +10,12 @@ from cython.cimports.libc.stdlib import free
 from cython.cimports.libc.string import memset
 from cython.cimports.volans.agents.native import NativeAgent
 from cython.cimports.volans.driver.layout import (
-    TO_RECEIVER_ADD_ENDPOINT,
+    TO_RECEIVER_ADD_DESTINATION,
     TO_RECEIVER_ADD_IMAGE,
     TO_RECEIVER_ADD_SUBSCRIPTION,
     TO_RECEIVER_ADD_SUBSCRIPTION_BY_SESSION,
     TO_RECEIVER_REMOVE_COOL_DOWN,
+    TO_RECEIVER_REMOVE_DESTINATION,
     TO_RECEIVER_REMOVE_ENDPOINT,
     TO_RECEIVER_REMOVE_IMAGE,
     TO_RECEIVER_REMOVE_INIT_IN_PROGRESS,
@@ -23,8 +24,15 @@ from cython.cimports.volans.driver.layout import (
     PublicationImage,
     ReceiverState,
 )
-from cython.cimports.volans.driver.owners import PublicationImageOwner, ReceiveEndpointOwner
-from cython.cimports.volans.driver.receiver_commands import command_receiver
+from cython.cimports.volans.driver.owners import PublicationImageOwner
+from cython.cimports.volans.driver.receive_owners import (
+    ReceiveDestinationOwner,
+    ReceiveEndpointOwner,
+)
+from cython.cimports.volans.driver.receiver_commands import (
+    command_receiver,
+    command_receiver_destination,
+)
 from cython.cimports.volans.driver.receiver_cycle import receiver_cycle
 from cython.cimports.volans.driver.shared import SharedState
 from cython.cimports.volans.transport.registry import EngineHandle
@@ -98,12 +106,26 @@ class Receiver:
             self.state.shared, msg_type_id, endpoint.state, image_state, stream_id, session_id
         )
 
-    def add_endpoint(self, endpoint: ReceiveEndpointOwner) -> bool:
-        """Poll the endpoint; with explicit control, ask there for SETUPs."""
-        return self._command(TO_RECEIVER_ADD_ENDPOINT, endpoint, None, 0, 0)
+    def add_destination(self, destination: ReceiveDestinationOwner) -> bool:
+        """Poll one more transport of an endpoint; with explicit control, ask there for SETUPs."""
+        return command_receiver_destination(
+            self.state.shared,
+            TO_RECEIVER_ADD_DESTINATION,
+            destination.channel.state,
+            destination.state,
+        )
+
+    def remove_destination(self, destination: ReceiveDestinationOwner) -> bool:
+        """Let go of one transport of an endpoint; then `destination.released`."""
+        return command_receiver_destination(
+            self.state.shared,
+            TO_RECEIVER_REMOVE_DESTINATION,
+            destination.channel.state,
+            destination.state,
+        )
 
     def remove_endpoint(self, endpoint: ReceiveEndpointOwner) -> bool:
-        """Let go of the endpoint and of its images; then `endpoint.released`."""
+        """Let go of the endpoint, its destinations and images; then all are `released`."""
         return self._command(TO_RECEIVER_REMOVE_ENDPOINT, endpoint, None, 0, 0)
 
     def add_subscription(self, endpoint: ReceiveEndpointOwner, stream_id: int32_t) -> bool:

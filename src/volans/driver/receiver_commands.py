@@ -23,15 +23,17 @@ from cython.cimports.volans.driver.dispatcher import (
     dispatcher_remove_subscription,
     dispatcher_remove_subscription_by_session,
 )
+from cython.cimports.volans.driver.image import image_connect
 from cython.cimports.volans.driver.layout import (
     RECEIVER_COMMAND_LIMIT,
     STREAM_ACTIVE,
     SYSTEM_RECEIVER_PROXY_FAILS,
-    TO_RECEIVER_ADD_ENDPOINT,
+    TO_RECEIVER_ADD_DESTINATION,
     TO_RECEIVER_ADD_IMAGE,
     TO_RECEIVER_ADD_SUBSCRIPTION,
     TO_RECEIVER_ADD_SUBSCRIPTION_BY_SESSION,
     TO_RECEIVER_REMOVE_COOL_DOWN,
+    TO_RECEIVER_REMOVE_DESTINATION,
     TO_RECEIVER_REMOVE_ENDPOINT,
     TO_RECEIVER_REMOVE_IMAGE,
     TO_RECEIVER_REMOVE_INIT_IN_PROGRESS,
@@ -41,10 +43,15 @@ from cython.cimports.volans.driver.layout import (
     DriverShared,
     PublicationImage,
     ReceiveChannelEndpoint,
+    ReceiveDestination,
     ReceiverState,
 )
-from cython.cimports.volans.driver.pending_setups import pending_setup_add, pending_setups_drop
-from cython.cimports.volans.driver.receive_endpoint import send_setup_request
+from cython.cimports.volans.driver.receive_destinations import (
+    destination_add,
+    destination_remove,
+    destinations_elicit_setup,
+    destinations_remove_all,
+)
 from cython.cimports.volans.driver.shared import record_error
 from cython.cimports.volans.memory.atomic import (
     fetch_add_i64,
@@ -53,6 +60,21 @@ from cython.cimports.volans.memory.atomic import (
 )
 from cython.cimports.volans.memory.layout import RING_OK
 from cython.cimports.volans.memory.ring_buffer import mpsc_ring_read, mpsc_ring_write
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def write(
+    shared: pointer[DriverShared], msg_type_id: int32_t, command: pointer[AgentCommand]
+) -> bint:
+    if (
+        mpsc_ring_write(address(shared.to_receiver), msg_type_id, command, sizeof(AgentCommand))
+        == RING_OK
+    ):
+        return True
+    fetch_add_i64(shared.system[SYSTEM_RECEIVER_PROXY_FAILS], 1)
+    return False
 
 
 @cfunc
@@ -72,32 +94,23 @@ def command_receiver(
     command.image = image
     command.stream_id = stream_id
     command.session_id = session_id
-    if (
-        mpsc_ring_write(
-            address(shared.to_receiver), msg_type_id, address(command), sizeof(AgentCommand)
-        )
-        == RING_OK
-    ):
-        return True
-    fetch_add_i64(shared.system[SYSTEM_RECEIVER_PROXY_FAILS], 1)
-    return False
+    return write(shared, msg_type_id, address(command))
 
 
 @cfunc
 @nogil
 @exceptval(check=False)
-def add_endpoint(
-    receiver: pointer[ReceiverState], endpoint: pointer[ReceiveChannelEndpoint]
-) -> cython.void:
-    result: int32_t = receiver.engine.ops.endpoint_add(receiver.engine, address(endpoint.endpoint))
-    if result < 0:
-        record_error(receiver.shared, receiver.now_ms, -result, b"receiver: cannot poll a channel")
-        return
-    if endpoint.has_explicit_control:
-        # Session 0 of stream 0 asks for the SETUPs of all, for as long as the endpoint lives.
-        if pending_setup_add(receiver, endpoint, 0, 0, address(endpoint.control)) < 0:
-            record_error(receiver.shared, receiver.now_ms, 0, b"receiver: no memory")
-        send_setup_request(endpoint, address(endpoint.control), 0, 0)
+def command_receiver_destination(
+    shared: pointer[DriverShared],
+    msg_type_id: int32_t,
+    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
+) -> bint:
+    command: AgentCommand
+    memset(address(command), 0, sizeof(AgentCommand))
+    command.item = endpoint
+    command.image = destination
+    return write(shared, msg_type_id, address(command))
 
 
 @cfunc
@@ -121,8 +134,7 @@ def remove_endpoint(
     receiver: pointer[ReceiverState], endpoint: pointer[ReceiveChannelEndpoint]
 ) -> cython.void:
     i: int32_t = receiver.image_count - 1
-    receiver.engine.ops.endpoint_remove(receiver.engine, address(endpoint.endpoint))
-    pending_setups_drop(receiver, endpoint)
+    destinations_remove_all(receiver, endpoint)
     while i >= 0:
         if receiver.images[i].endpoint == endpoint:
             remove_image_at(receiver, i)
@@ -161,6 +173,7 @@ def add_image(receiver: pointer[ReceiverState], image: pointer[PublicationImage]
             and load_acquire_i32(address(other.state)) != STREAM_ACTIVE
         ):
             other.is_sm_enabled = 0
+    image_connect(image, receiver.now_ns)
     image.receiver_index = receiver.image_count
     receiver.images[receiver.image_count] = image
     receiver.image_count += 1
@@ -183,15 +196,13 @@ def remove_image(receiver: pointer[ReceiverState], image: pointer[PublicationIma
 @nogil
 @exceptval(check=False)
 def add_subscription_by_session(
-    receiver: pointer[ReceiverState],
     endpoint: pointer[ReceiveChannelEndpoint],
     stream_id: int32_t,
     session_id: int32_t,
 ) -> int32_t:
     if dispatcher_add_subscription_by_session(endpoint, stream_id, session_id) < 0:
         return -1
-    if endpoint.has_explicit_control:
-        send_setup_request(endpoint, address(endpoint.control), stream_id, session_id)
+    destinations_elicit_setup(endpoint, stream_id, session_id)
     return 0
 
 
@@ -208,16 +219,14 @@ def on_command(
     stream_id: int32_t = command.stream_id
     session_id: int32_t = command.session_id
     result: int32_t = 0
-    if msg_type_id == TO_RECEIVER_ADD_ENDPOINT:
-        add_endpoint(receiver, endpoint)
-    elif msg_type_id == TO_RECEIVER_REMOVE_ENDPOINT:
+    if msg_type_id == TO_RECEIVER_REMOVE_ENDPOINT:
         remove_endpoint(receiver, endpoint)
     elif msg_type_id == TO_RECEIVER_ADD_SUBSCRIPTION:
         result = dispatcher_add_subscription(endpoint, stream_id)
     elif msg_type_id == TO_RECEIVER_REMOVE_SUBSCRIPTION:
         dispatcher_remove_subscription(endpoint, stream_id)
     elif msg_type_id == TO_RECEIVER_ADD_SUBSCRIPTION_BY_SESSION:
-        result = add_subscription_by_session(receiver, endpoint, stream_id, session_id)
+        result = add_subscription_by_session(endpoint, stream_id, session_id)
     elif msg_type_id == TO_RECEIVER_REMOVE_SUBSCRIPTION_BY_SESSION:
         dispatcher_remove_subscription_by_session(endpoint, stream_id, session_id)
     elif msg_type_id == TO_RECEIVER_ADD_IMAGE:
@@ -231,6 +240,10 @@ def on_command(
         dispatcher_remove_init_in_progress(endpoint, stream_id, session_id)
     elif msg_type_id == TO_RECEIVER_REMOVE_COOL_DOWN:
         dispatcher_remove_cool_down(endpoint, stream_id, session_id)
+    elif msg_type_id == TO_RECEIVER_ADD_DESTINATION:
+        destination_add(receiver, endpoint, cast(pointer[ReceiveDestination], command.image))
+    elif msg_type_id == TO_RECEIVER_REMOVE_DESTINATION:
+        destination_remove(receiver, endpoint, cast(pointer[ReceiveDestination], command.image))
     if result < 0:
         record_error(receiver.shared, receiver.now_ms, 0, b"receiver: no memory")
 

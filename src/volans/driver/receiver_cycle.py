@@ -18,7 +18,7 @@ from cython.cimports.volans.driver.layout import (
     SYSTEM_BYTES_RECEIVED,
     SYSTEM_INVALID_PACKETS,
     SYSTEM_SHORT_SENDS,
-    ReceiveChannelEndpoint,
+    ReceiveDestination,
     ReceiverState,
 )
 from cython.cimports.volans.driver.pending_setups import pending_setups_poll
@@ -54,12 +54,12 @@ def count_invalid(receiver: pointer[ReceiverState]) -> cython.void:
 @exceptval(check=False)
 def on_setup(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     setup: pointer[cython.const[SetupFrame]],
     source: pointer[cython.const[Address]],
 ) -> cython.void:
     if is_setup_valid(setup):
-        dispatcher_on_setup(receiver, endpoint, setup, source)
+        dispatcher_on_setup(receiver, destination, setup, source)
     else:
         count_invalid(receiver)
 
@@ -69,13 +69,13 @@ def on_setup(
 @exceptval(check=False)
 def on_rttm(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     rttm: pointer[cython.const[RttmFrame]],
     source: pointer[cython.const[Address]],
 ) -> cython.void:
     # Zero speaks to every receiver of a group.
-    if rttm.receiver_id == endpoint.receiver_id or rttm.receiver_id == 0:
-        dispatcher_on_rttm(receiver, endpoint, rttm, source)
+    if rttm.receiver_id == destination.channel.receiver_id or rttm.receiver_id == 0:
+        dispatcher_on_rttm(receiver, destination, rttm, source)
 
 
 @cfunc
@@ -83,22 +83,25 @@ def on_rttm(
 @exceptval(check=False)
 def receiver_on_datagram(
     receiver: pointer[ReceiverState],
-    endpoint: pointer[ReceiveChannelEndpoint],
+    destination: pointer[ReceiveDestination],
     packet: pointer[cython.const[uint8_t]],
     length: int32_t,
-    source: pointer[cython.const[Address]],
+    received: pointer[cython.const[RxDatagram]],
 ) -> cython.void:
     frame_type: int32_t
     if not is_frame_valid(packet, length):
         count_invalid(receiver)
         return
+    destination.time_of_last_activity_ns = receiver.now_ns
     frame_type = cast(pointer[FrameHeader], packet).type
     if frame_type in (FRAME_TYPE_DATA, FRAME_TYPE_PAD):
-        dispatcher_on_data(receiver, endpoint, packet, length, source)
+        dispatcher_on_data(receiver, destination, packet, length, received)
     elif frame_type == FRAME_TYPE_SETUP:
-        on_setup(receiver, endpoint, cast(pointer[SetupFrame], packet), source)
+        on_setup(
+            receiver, destination, cast(pointer[SetupFrame], packet), address(received.source)
+        )
     elif frame_type == FRAME_TYPE_RTTM:
-        on_rttm(receiver, endpoint, cast(pointer[RttmFrame], packet), source)
+        on_rttm(receiver, destination, cast(pointer[RttmFrame], packet), address(received.source))
 
 
 @cfunc
@@ -107,8 +110,8 @@ def receiver_on_datagram(
 def receiver_on_received(
     receiver: pointer[ReceiverState], datagram: pointer[RxDatagram]
 ) -> cython.void:
-    endpoint: pointer[ReceiveChannelEndpoint] = cast(
-        pointer[ReceiveChannelEndpoint], datagram.endpoint.owner
+    destination: pointer[ReceiveDestination] = cast(
+        pointer[ReceiveDestination], datagram.endpoint.owner
     )
     offset: int32_t = 0
     length: int32_t
@@ -117,7 +120,7 @@ def receiver_on_received(
         return
     if datagram.segment_length <= 0:
         receiver_on_datagram(
-            receiver, endpoint, datagram.data, datagram.length, address(datagram.source)
+            receiver, destination, datagram.data, datagram.length, datagram
         )
         return
     while offset < datagram.length:
@@ -125,7 +128,7 @@ def receiver_on_received(
         if length > datagram.segment_length:
             length = datagram.segment_length
         receiver_on_datagram(
-            receiver, endpoint, datagram.data + offset, length, address(datagram.source)
+            receiver, destination, datagram.data + offset, length, datagram
         )
         offset += length
 

@@ -23,7 +23,11 @@ from cython.cimports.volans.driver.image_pacing import (
     image_remove_subscriber,
     image_track_rebuild,
 )
-from cython.cimports.volans.driver.owners import PublicationImageOwner, ReceiveEndpointOwner
+from cython.cimports.volans.driver.owners import PublicationImageOwner
+from cython.cimports.volans.driver.receive_owners import (
+    ReceiveDestinationOwner,
+    ReceiveEndpointOwner,
+)
 from cython.cimports.volans.driver.receiver import Receiver
 from cython.cimports.volans.driver.receiver_cycle import receiver_on_received
 from cython.cimports.volans.driver.shared import SharedState
@@ -35,8 +39,9 @@ from cython.cimports.volans.transport.contract import RxDatagram
 
 from volans.driver.agent_messages import decode_agent_message
 from volans.driver.owners import PublicationImageOwner as ImageOwnerFactory
-from volans.driver.owners import ReceiveEndpointOwner as EndpointOwnerFactory
 from volans.driver.raw_log import LogParameters, create_log_file
+from volans.driver.receive_owners import ReceiveDestinationOwner as DestinationOwnerFactory
+from volans.driver.receive_owners import ReceiveEndpointOwner as EndpointOwnerFactory
 from volans.driver.receiver import Receiver as ReceiverFactory
 from volans.driver.shared import SETTINGS
 from volans.driver.shared import SharedState as SharedStateFactory
@@ -70,12 +75,14 @@ def ipv4(host: str, port: int) -> bytes:
 
 def feed_datagram(
     receiver: Receiver,
-    endpoint: ReceiveEndpointOwner,
+    destination: ReceiveDestinationOwner,
     data: bytes,
     source: bytes,
     segment_length: int32_t,
     now_ns: int64_t,
     now_ms: int64_t,
+    media_timestamp_ns: int64_t,
+    channel_timestamp_ns: int64_t,
 ):
     datagram: RxDatagram
     # Memory of exactly its length: a read past the end is found by a checking allocator.
@@ -87,7 +94,9 @@ def feed_datagram(
     datagram.data = copy
     datagram.length = len(data)
     datagram.segment_length = segment_length
-    datagram.endpoint = address(endpoint.state.endpoint)
+    datagram.endpoint = address(destination.state.endpoint)
+    datagram.receive_timestamp_ns = media_timestamp_ns
+    datagram.channel_timestamp_ns = channel_timestamp_ns
     memcpy(datagram.source.bytes, cast(cython.p_char, source), len(source))
     datagram.source.length = len(source)
     receiver.state.now_ns = now_ns
@@ -123,6 +132,8 @@ class ReceiveKit:
         group_tag: int | None = None,
         receiver_id: int = 77,
         session_count_limit: int = 0x7FFFFFFF,
+        media_timestamp_offset: int | None = None,
+        channel_timestamp_offset: int | None = None,
         now_ns: int = 1_000_000_000,
         seed: int = 1,
         **settings,
@@ -142,26 +153,28 @@ class ReceiveKit:
         self.peer = EngineDriver(self.network.engine(PEER_HOST))
         self.peer_endpoint = self.peer.open(PEER_HOST, PEER_PORT)
         self.engine = self.network.engine(HOST)
+        self.destinations: list = []
+        self.next_destination_id = 500
         self.endpoint = EndpointOwnerFactory(
             self.shared,
             self.counters,
             self.engine,
             endpoint_id=5,
             receiver_id=receiver_id,
-            bind_to=ipv4(HOST, PORT),
-            control=b"" if control is None else ipv4(*control),
-            has_explicit_control=control is not None and not is_multicast,
             channel_status_counter_id=self.counters.allocate(6, b"", "status"),
-            is_multicast=is_multicast,
-            multicast_ttl=multicast_ttl,
             group_tag=group_tag,
             session_count_limit=session_count_limit,
+            media_timestamp_offset=media_timestamp_offset,
+            channel_timestamp_offset=channel_timestamp_offset,
+        )
+        self.destination = self.make_destination(
+            PORT, control=control, is_multicast=is_multicast, multicast_ttl=multicast_ttl
         )
         self.receiver = ReceiverFactory(self.shared, self.engine)
         self.source = ipv4(PEER_HOST, PEER_PORT)
         self.next_registration_id = 1000
         self.images: list = []
-        self.receiver.add_endpoint(self.endpoint)
+        self.receiver.add_destination(self.destination)
         self.cycle()
 
     def close(self) -> None:
@@ -169,8 +182,46 @@ class ReceiveKit:
         self.receiver.remove_endpoint(self.endpoint)
         while not self.endpoint.released:
             self.cycle()
-        self.endpoint.close()
+        for destination in self.destinations:
+            destination.close()
         self.peer.close()
+
+    def make_destination(
+        self,
+        port: int,
+        *,
+        control: tuple | None = None,
+        is_multicast: bool = False,
+        multicast_ttl: int = 0,
+    ):
+        """One more transport of the endpoint; the receiver does not have it yet."""
+        destination = DestinationOwnerFactory(
+            self.endpoint,
+            destination_id=self.next_destination_id,
+            bind_to=ipv4(HOST, port),
+            control=b"" if control is None else ipv4(*control),
+            has_explicit_control=control is not None and not is_multicast,
+            is_multicast=is_multicast,
+            multicast_ttl=multicast_ttl,
+        )
+        self.next_destination_id += 1
+        self.destinations.append(destination)
+        return destination
+
+    def add_destination(self, port: int, **options):
+        """One more transport, which the receiver polls from now on; see `make_destination`."""
+        destination = self.make_destination(port, **options)
+        assert self.receiver.add_destination(destination)
+        self.cycle()
+        return destination
+
+    def remove_destination(self, destination) -> None:
+        """The receiver lets go of a transport, and its socket is closed."""
+        assert self.receiver.remove_destination(destination)
+        self.cycle()
+        assert destination.released
+        destination.close()
+        self.destinations.remove(destination)
 
     def __enter__(self):
         return self
@@ -190,22 +241,33 @@ class ReceiveKit:
         """One duty cycle of the receiver; the work count."""
         return self.receiver.do_work(self.now_ns, self.now_ms)
 
-    def feed(self, data: bytes, source: bytes | None = None, segment_length: int = 0) -> None:
-        """Give the receiver a datagram (or a run of datagrams of one length) without a network."""
+    def feed(
+        self,
+        data: bytes,
+        source: bytes | None = None,
+        segment_length: int = 0,
+        destination=None,
+        media_timestamp_ns: int = 0,
+        channel_timestamp_ns: int = 0,
+    ) -> None:
+        """Give the receiver a datagram (or a run of datagrams of one length) without a network,
+        over the first destination or another one."""
         feed_datagram(
             self.receiver,
-            self.endpoint,
+            self.destination if destination is None else destination,
             data,
             self.source if source is None else source,
             segment_length,
             self.now_ns,
             self.now_ms,
+            media_timestamp_ns,
+            channel_timestamp_ns,
         )
 
-    def send(self, data: bytes) -> None:
+    def send(self, data: bytes, port: int = PORT) -> None:
         """Send a datagram from the peer over the network."""
         self.peer.set_now_ns(self.now_ns)
-        assert self.peer.send_copy(self.peer_endpoint, (HOST, PORT), data) == 1
+        assert self.peer.send_copy(self.peer_endpoint, (HOST, port), data) == 1
         self.peer.flush()
 
     def sent(self) -> list:
@@ -304,6 +366,7 @@ class ImageKit:
             nak_delay_ns=nak_delay_ns,
             nak_retry_delay_ns=nak_retry_delay_ns,
             is_multicast_backoff=is_multicast_backoff,
+            destination_id=kit.destination.destination_id,
             control=kit.source if control is None else control,
             source=kit.source,
             source_identity=f"{PEER_HOST}:{PEER_PORT}",

@@ -2,7 +2,8 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Self
 
-from volans.driver.owners import PublicationImageOwner, ReceiveEndpointOwner
+from volans.driver.owners import PublicationImageOwner
+from volans.driver.receive_owners import ReceiveDestinationOwner, ReceiveEndpointOwner
 from volans.driver.receiver import Receiver
 from volans.driver.shared import SharedState
 from volans.memory.counters import CountersManager
@@ -18,12 +19,14 @@ DEFAULT_SETTINGS: dict[str, int]
 def ipv4(host: str, port: int) -> bytes: ...
 def feed_datagram(
     receiver: Receiver,
-    endpoint: ReceiveEndpointOwner,
+    destination: ReceiveDestinationOwner,
     data: bytes,
     source: bytes,
     segment_length: int,
     now_ns: int,
     now_ms: int,
+    media_timestamp_ns: int,
+    channel_timestamp_ns: int,
 ) -> None: ...
 def fill_ring(shared: SharedState, is_receiver: bool) -> None: ...
 
@@ -34,6 +37,8 @@ class ReceiveKit:
     loss_report: MappedFile
     shared: SharedState
     endpoint: ReceiveEndpointOwner
+    destination: ReceiveDestinationOwner
+    destinations: list[ReceiveDestinationOwner]
     receiver: Receiver
     source: bytes
     def __init__(
@@ -45,6 +50,8 @@ class ReceiveKit:
         group_tag: int | None = None,
         receiver_id: int = 77,
         session_count_limit: int = 0x7FFFFFFF,
+        media_timestamp_offset: int | None = None,
+        channel_timestamp_offset: int | None = None,
         now_ns: int = 1_000_000_000,
         seed: int = 1,
         **settings: int,
@@ -59,8 +66,26 @@ class ReceiveKit:
     def now_ms(self) -> int: ...
     def advance(self, duration_ns: int) -> None: ...
     def cycle(self) -> int: ...
-    def feed(self, data: bytes, source: bytes | None = None, segment_length: int = 0) -> None: ...
-    def send(self, data: bytes) -> None: ...
+    def make_destination(
+        self,
+        port: int,
+        *,
+        control: tuple[str, int] | None = None,
+        is_multicast: bool = False,
+        multicast_ttl: int = 0,
+    ) -> ReceiveDestinationOwner: ...
+    def add_destination(self, port: int, **options: Any) -> ReceiveDestinationOwner: ...
+    def remove_destination(self, destination: ReceiveDestinationOwner) -> None: ...
+    def feed(
+        self,
+        data: bytes,
+        source: bytes | None = None,
+        segment_length: int = 0,
+        destination: ReceiveDestinationOwner | None = None,
+        media_timestamp_ns: int = 0,
+        channel_timestamp_ns: int = 0,
+    ) -> None: ...
+    def send(self, data: bytes, port: int = 20121) -> None: ...
     def sent(self) -> list[bytes]: ...
     def requests(self) -> list[Any]: ...
     def system_counter(self, counter_id: int) -> int: ...

@@ -13,6 +13,8 @@ cpdef enum:
     MAX_DATAGRAM_LENGTH = 65507
     RX_FLAG_TRUNCATED = 1
     ENGINE_MAX_BURST = 64
+    RX_TIMESTAMP_MEDIA = 1              # RxDatagram.receive_timestamp_ns
+    RX_TIMESTAMP_CHANNEL = 2            # RxDatagram.channel_timestamp_ns
 
 # Address of a peer: a sockaddr_in or sockaddr_in6 in place (family first), compared by bytes up to `length`.
 cdef struct Address:
@@ -26,7 +28,8 @@ cdef struct RxDatagram:
     int32_t flags
     int32_t segment_length              # > 0: `data` holds several datagrams of this length (last may be shorter), as GRO delivers
     int32_t _pad
-    int64_t receive_timestamp_ns        # 0 = not taken
+    int64_t receive_timestamp_ns        # by the system at the network, epoch; 0 = not taken
+    int64_t channel_timestamp_ns        # by the engine when it took the datagram, epoch; 0 = not taken
     Endpoint *endpoint
     Address source
 
@@ -39,6 +42,7 @@ cdef struct EndpointOptions:
     Address multicast_group             # length 0 = unicast
     Address multicast_interface         # IPv4 membership by address
     Address connect_to                  # length 0 = unconnected
+    int32_t timestamps                  # RX_TIMESTAMP_... to take of what comes in
 
 cdef struct Endpoint:
     void *owner                         # the driver's channel endpoint; the engine never looks inside

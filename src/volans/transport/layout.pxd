@@ -12,6 +12,7 @@ cdef struct UdpSocket:
     int32_t receive_descriptor
     int32_t send_descriptor             # another one than the receive descriptor for a connected multicast endpoint
     int32_t is_connected
+    int32_t timestamps                  # RX_TIMESTAMP_... taken of what comes in
     int32_t hit_streak                  # mmsg: polls in a row that found a datagram
     int32_t is_blocked                  # within one flush: the system takes no more from this socket
 

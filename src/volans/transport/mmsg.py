@@ -89,6 +89,7 @@ def receive_burst(
         datagram.flags = RX_FLAG_TRUNCATED if message.msg_hdr.msg_flags & MSG_TRUNC else 0
         datagram.segment_length = 0
         datagram.receive_timestamp_ns = 0
+        datagram.channel_timestamp_ns = 0
         datagram.endpoint = endpoint
         datagram.source.length = message.msg_hdr.msg_namelen
         engine.stats.bytes_received += datagram.length
@@ -100,12 +101,31 @@ def receive_burst(
 @cfunc
 @nogil
 @exceptval(check=False)
+def receive_stamped_ones(
+    engine: pointer[Engine], endpoint: pointer[Endpoint], out: pointer[RxDatagram], limit: int32_t
+) -> int32_t:
+    """Time stamps come with one datagram a call."""
+    taken: int32_t = 0
+    count: int32_t = 0
+    while taken < limit:
+        count = receive_one(engine, endpoint, address(out[taken]))
+        if count <= 0:
+            break
+        taken += 1
+    return taken if taken > 0 else count
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def receive(
     engine: pointer[Engine], endpoint: pointer[Endpoint], out: pointer[RxDatagram], limit: int32_t
 ) -> int32_t:
     """A lone datagram is cheaper by recvfrom, a burst by recvmmsg: guess from the polls before."""
     udp: pointer[UdpSocket] = cast(pointer[UdpSocket], endpoint.private_state)
     count: int32_t
+    if udp.timestamps != 0:
+        return receive_stamped_ones(engine, endpoint, out, limit)
     if udp.hit_streak < HITS_OF_A_BURST:
         count = receive_one(engine, endpoint, out)
         udp.hit_streak = udp.hit_streak + 1 if count > 0 else 0

@@ -5,6 +5,8 @@ cdef extern from *:
     """
     #include <stddef.h>
     #include <stdint.h>
+    #include <string.h>
+    #include <time.h>
     #include <unistd.h>
     #include <sys/socket.h>
     #include <sys/uio.h>
@@ -30,6 +32,31 @@ cdef extern from *:
     static inline ssize_t volans_recvfrom(int descriptor, void *data, size_t length, int flags,
                                           void *address, socklen_t *address_length) {
         return recvfrom(descriptor, data, length, flags, (struct sockaddr *)address, address_length); }
+    static inline int64_t volans_epoch_ns(const struct timespec *time) {
+        return (int64_t)time->tv_sec * 1000000000 + time->tv_nsec; }
+    /* As recvfrom; *timestamp_ns: when the system had the datagram, 0 when it does not say. */
+    static inline ssize_t volans_receive_stamped(int descriptor, void *data, size_t length, int flags,
+                                                 void *address, socklen_t *address_length, int64_t *timestamp_ns) {
+        union { char bytes[CMSG_SPACE(sizeof(struct timespec))]; struct cmsghdr align; } control;
+        struct iovec vector = {.iov_base = data, .iov_len = length};
+        struct msghdr message = {.msg_name = address, .msg_namelen = *address_length, .msg_iov = &vector,
+                                 .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+        ssize_t result = recvmsg(descriptor, &message, flags);
+        *timestamp_ns = 0;
+        if (result >= 0) {
+            struct cmsghdr *found = CMSG_FIRSTHDR(&message);
+            *address_length = message.msg_namelen;
+            if (found != NULL && found->cmsg_level == SOL_SOCKET && found->cmsg_type == SO_TIMESTAMPNS) {
+                struct timespec time;
+                memcpy(&time, CMSG_DATA(found), sizeof(time));
+                *timestamp_ns = volans_epoch_ns(&time);
+            }
+        }
+        return result; }
+    static inline int64_t volans_system_epoch_ns(void) {
+        struct timespec time;
+        clock_gettime(CLOCK_REALTIME, &time);
+        return volans_epoch_ns(&time); }
     static inline int volans_recvmmsg(int descriptor, struct mmsghdr *messages, unsigned int count, int flags) {
         return recvmmsg(descriptor, messages, count, flags, NULL); }
     static inline void *volans_epoll_pointer(const struct epoll_event *event) { return event->data.ptr; }
@@ -52,6 +79,7 @@ cdef extern from *:
         SO_REUSEPORT
         SO_SNDBUF
         SO_RCVBUF
+        SO_TIMESTAMPNS
         IPPROTO_IP
         IPPROTO_IPV6
         IP_MULTICAST_ALL
@@ -128,6 +156,10 @@ cdef extern from *:
                                    const void *address, socklen_t address_length) noexcept nogil
     ssize_t recvfrom "volans_recvfrom"(int descriptor, void *data, size_t length, int flags,
                                        void *address, socklen_t *address_length) noexcept nogil
+    ssize_t receive_stamped "volans_receive_stamped"(int descriptor, void *data, size_t length, int flags,
+                                                     void *address, socklen_t *address_length,
+                                                     int64_t *timestamp_ns) noexcept nogil
+    int64_t system_epoch_ns "volans_system_epoch_ns"() noexcept nogil
     int sendmmsg(int descriptor, mmsghdr *messages, unsigned int count, int flags) noexcept nogil
     int recvmmsg "volans_recvmmsg"(int descriptor, mmsghdr *messages, unsigned int count, int flags) noexcept nogil
     int epoll_create1(int flags) noexcept nogil

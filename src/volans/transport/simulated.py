@@ -160,6 +160,7 @@ def rx_poll(engine: pointer[Engine], out: pointer[RxDatagram], limit: int32_t) -
         out[count].flags = 0
         out[count].segment_length = 0
         out[count].receive_timestamp_ns = packet.deliver_at_ns
+        out[count].channel_timestamp_ns = engine.now_ns
         out[count].endpoint = port.endpoint
         out[count].source = packet.source
         engine.stats.bytes_received += packet.length

@@ -20,6 +20,7 @@ from cython.cimports.libc.stdlib import calloc, free, malloc
 from cython.cimports.volans.transport.contract import (
     MAX_DATAGRAM_LENGTH,
     RX_FLAG_TRUNCATED,
+    RX_TIMESTAMP_CHANNEL,
     Address,
     Endpoint,
     EndpointOptions,
@@ -38,8 +39,10 @@ from cython.cimports.volans.transport.net import (
     MSG_TRUNC,
     iovec,
     mmsghdr,
+    receive_stamped,
     recvfrom,
     socklen_t,
+    system_epoch_ns,
 )
 from cython.cimports.volans.transport.poll_set import (
     poll_set_add,
@@ -125,6 +128,7 @@ def socket_engine_new(
     engine.caps.max_burst = tx_queue_count
     engine.caps.max_segments = 1
     engine.caps.max_datagram_length = MAX_DATAGRAM_LENGTH
+    engine.caps.receive_timestamps = 1
     state.rx_messages = cast(pointer[mmsghdr], calloc(rx_burst_count, sizeof(mmsghdr)))
     state.rx_vectors = cast(pointer[iovec], calloc(rx_burst_count, sizeof(iovec)))
     state.tx_messages = cast(pointer[mmsghdr], calloc(tx_queue_count, sizeof(mmsghdr)))
@@ -312,19 +316,31 @@ def receive_one(
     udp: pointer[UdpSocket] = cast(pointer[UdpSocket], endpoint.private_state)
     source_length: socklen_t = sizeof(datagram.source.bytes)
     length: cython.Py_ssize_t = -1
+    timestamp_ns: int64_t = 0
     _attempt: int32_t
     datagram.data = rx_buffer_take(state, 0)
     for _attempt in range(3):
         engine.stats.system_calls += 1
         # MSG_TRUNC makes the call return the datagram's own length, however short the buffer is.
-        length = recvfrom(
-            udp.receive_descriptor,
-            datagram.data,
-            state.rx.length,
-            MSG_DONTWAIT | MSG_TRUNC,
-            address(datagram.source.bytes[0]),
-            address(source_length),
-        )
+        if udp.timestamps == 0:
+            length = recvfrom(
+                udp.receive_descriptor,
+                datagram.data,
+                state.rx.length,
+                MSG_DONTWAIT | MSG_TRUNC,
+                address(datagram.source.bytes[0]),
+                address(source_length),
+            )
+        else:
+            length = receive_stamped(
+                udp.receive_descriptor,
+                datagram.data,
+                state.rx.length,
+                MSG_DONTWAIT | MSG_TRUNC,
+                address(datagram.source.bytes[0]),
+                address(source_length),
+                address(timestamp_ns),
+            )
         if length >= 0 or not is_try_again(errno):
             break
     if length < 0:
@@ -339,7 +355,10 @@ def receive_one(
         datagram.flags = RX_FLAG_TRUNCATED
     datagram.length = cast(int32_t, length)
     datagram.segment_length = 0
-    datagram.receive_timestamp_ns = 0
+    datagram.receive_timestamp_ns = timestamp_ns
+    datagram.channel_timestamp_ns = 0
+    if udp.timestamps & RX_TIMESTAMP_CHANNEL:
+        datagram.channel_timestamp_ns = system_epoch_ns()
     datagram.endpoint = endpoint
     datagram.source.length = source_length
     state.rx.free_count -= 1

@@ -20,7 +20,12 @@ from cython.cimports.volans.transport.address import (
     address_set_port,
     address_wildcard_of,
 )
-from cython.cimports.volans.transport.contract import Address, Endpoint, EndpointOptions
+from cython.cimports.volans.transport.contract import (
+    RX_TIMESTAMP_MEDIA,
+    Address,
+    Endpoint,
+    EndpointOptions,
+)
 from cython.cimports.volans.transport.layout import UdpSocket
 from cython.cimports.volans.transport.net import (
     AF_INET,
@@ -39,6 +44,7 @@ from cython.cimports.volans.transport.net import (
     SO_REUSEADDR,
     SO_REUSEPORT,
     SO_SNDBUF,
+    SO_TIMESTAMPNS,
     SOCK_CLOEXEC,
     SOCK_DGRAM,
     SOCK_NONBLOCK,
@@ -223,6 +229,11 @@ def set_up(
         if connect(udp.send_descriptor, options.connect_to.bytes, options.connect_to.length) < 0:
             return -errno
         udp.is_connected = 1
+    udp.timestamps = options.timestamps
+    if options.timestamps & RX_TIMESTAMP_MEDIA:
+        result = set_option(udp.receive_descriptor, SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        if result < 0:
+            return result
     if options.socket_rcvbuf_length > 0:
         result = set_option(
             udp.receive_descriptor, SOL_SOCKET, SO_RCVBUF, options.socket_rcvbuf_length
