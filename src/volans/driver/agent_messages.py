@@ -24,6 +24,10 @@ from cython.cimports.volans.driver.layout import (
     StreamEvent,
     SubscriberEvent,
 )
+from cython.cimports.volans.driver.resolution_layout import (
+    TO_CONTROL_SILENT_PEER,
+    SilentPeerReport,
+)
 from cython.cimports.volans.driver.slow_layout import (
     TO_CONTROL_SLOW_SUBSCRIBER,
     SlowSubscriberReport,
@@ -72,6 +76,15 @@ class SlowSubscriber:
     stream_registration_id: int
     position_counter_id: int
     lag_bytes: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class SilentPeer:
+    """Nothing comes from where a name pointed to: it may have moved."""
+
+    endpoint_id: int
+    destination_registration_id: int  # -1: the endpoint's own peer
+    is_receiver: bool
 
 
 @dataclasses.dataclass(frozen=True)
@@ -136,6 +149,7 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
             subscriber.counter_id,
         )
     if msg_type_id in STREAM_EVENTS and length == sizeof(StreamEvent):
+    silent: pointer[SilentPeerReport]
         return StreamChange(
             STREAM_EVENTS[msg_type_id],
             cast(pointer[StreamEvent], cast(p_void, data)).registration_id,
@@ -143,6 +157,11 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
     if msg_type_id == TO_CONTROL_CREATE_IMAGE and length == sizeof(CreateImageRequest):
         request = cast(pointer[CreateImageRequest], cast(p_void, data))
         return ImageRequest(
+    if msg_type_id == TO_CONTROL_SILENT_PEER and length == sizeof(SilentPeerReport):
+        silent = cast(pointer[SilentPeerReport], cast(p_void, data))
+        return SilentPeer(
+            silent.endpoint_id, silent.destination_registration_id, silent.is_receiver != 0
+        )
             request.endpoint_id,
             request.destination_id,
             request.session_id,

@@ -99,7 +99,9 @@ def pending_setups_poll(receiver: pointer[ReceiverState]) -> int32_t:
                 forget(entry)
                 remove_at(receiver, i)
                 work += 1
-            elif entry.destination.channel.streams.size > 0:
+            elif (
+                entry.destination.channel.streams.size > 0 and entry.destination.control.length > 0
+            ):
                 send_setup_request(
                     entry.destination,
                     address(entry.destination.control),

@@ -34,6 +34,8 @@ from cython.cimports.volans.driver.receiver_commands import (
     command_receiver_destination,
 )
 from cython.cimports.volans.driver.receiver_cycle import receiver_cycle
+from cython.cimports.volans.driver.resolution import command_receiver_control
+from cython.cimports.volans.driver.resolution_layout import TO_RECEIVER_CHECK_RESOLUTION
 from cython.cimports.volans.driver.shared import SharedState
 from cython.cimports.volans.transport.registry import EngineHandle
 
@@ -127,6 +129,16 @@ class Receiver:
     def remove_endpoint(self, endpoint: ReceiveEndpointOwner) -> bool:
         """Let go of the endpoint, its destinations and images; then all are `released`."""
         return self._command(TO_RECEIVER_REMOVE_ENDPOINT, endpoint, None, 0, 0)
+
+    def check_resolution(self, endpoint: ReceiveEndpointOwner) -> bool:
+        """Ask whether an endpoint with explicit control heard nothing; answer: SilentPeer."""
+        return self._command(TO_RECEIVER_CHECK_RESOLUTION, endpoint, None, 0, 0)
+
+    def change_control(self, destination: ReceiveDestinationOwner, sockaddr: bytes) -> bool:
+        """The name of a destination's explicit control has this address now."""
+        return command_receiver_control(
+            self.state.shared, destination.channel.state, destination.state.id, sockaddr
+        )
 
     def add_subscription(self, endpoint: ReceiveEndpointOwner, stream_id: int32_t) -> bool:
         """Listen to every session of the stream."""

@@ -52,6 +52,7 @@ from cython.cimports.volans.driver.receive_destinations import (
     destinations_elicit_setup,
     destinations_remove_all,
 )
+from cython.cimports.volans.driver.resolution import receiver_on_resolution_command
 from cython.cimports.volans.driver.shared import record_error
 from cython.cimports.volans.memory.atomic import (
     fetch_add_i64,
@@ -244,6 +245,8 @@ def on_command(
         destination_add(receiver, endpoint, cast(pointer[ReceiveDestination], command.image))
     elif msg_type_id == TO_RECEIVER_REMOVE_DESTINATION:
         destination_remove(receiver, endpoint, cast(pointer[ReceiveDestination], command.image))
+    else:
+        receiver_on_resolution_command(receiver, msg_type_id, command)
     if result < 0:
         record_error(receiver.shared, receiver.now_ms, 0, b"receiver: no memory")
 

@@ -26,6 +26,7 @@ from cython.cimports.volans.driver.layout import (
     SenderState,
 )
 from cython.cimports.volans.driver.publication import publication_send
+from cython.cimports.volans.driver.resolution import sender_on_resolution_command
 from cython.cimports.volans.driver.send_destinations import (
     send_destinations_add,
     send_destinations_change,
@@ -52,6 +53,8 @@ def add_endpoint(
     sender: pointer[SenderState], endpoint: pointer[SendChannelEndpoint]
 ) -> cython.void:
     result: int32_t = sender.engine.ops.endpoint_add(sender.engine, address(endpoint.endpoint))
+    # Its peer has not been silent yet.
+    endpoint.time_of_last_status_message_ns = sender.now_ns
     if result < 0:
         record_error(sender.shared, sender.now_ms, -result, b"sender: cannot poll a channel")
 
@@ -140,6 +143,8 @@ def on_destination_command(
         send_destinations_remove(destinations, command.id)
     elif msg_type_id == TO_SENDER_CHANGE_DESTINATION:
         send_destinations_change(destinations, command.id, address(command.address))
+    else:
+        sender_on_resolution_command(sender, msg_type_id, command)
 
 
 @cfunc

@@ -21,6 +21,10 @@ from cython.cimports.volans.driver.layout import (
     SenderState,
 )
 from cython.cimports.volans.driver.owners import NetworkPublicationOwner, SendEndpointOwner
+from cython.cimports.volans.driver.resolution_layout import (
+    TO_SENDER_CHANGE_PEER,
+    TO_SENDER_CHECK_RESOLUTION,
+)
 from cython.cimports.volans.driver.send_cycle import send_cycle, send_cycle_free
 from cython.cimports.volans.driver.shared import SharedState
 from cython.cimports.volans.memory.atomic import fetch_add_i64
@@ -102,6 +106,16 @@ class Sender:
     def remove_destination(self, endpoint: SendEndpointOwner, registration_id: int64_t) -> bool:
         """Send to a destination no longer."""
         return self._tell_destination(TO_SENDER_REMOVE_DESTINATION, endpoint, registration_id, b"")
+
+    def check_resolution(self, endpoint: SendEndpointOwner) -> bool:
+        """Ask which peers of an endpoint are silent; the answers come as SilentPeer messages."""
+        return self._tell(TO_SENDER_CHECK_RESOLUTION, endpoint.state)
+
+    def change_peer(self, endpoint: SendEndpointOwner, sockaddr: bytes, connect: bool) -> bool:
+        """The name of an endpoint's one peer has this address now."""
+        return self._tell_destination(
+            TO_SENDER_CHANGE_PEER, endpoint, 1 if connect else 0, sockaddr
+        )
 
     @cfunc
     def _tell_destination(

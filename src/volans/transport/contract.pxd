@@ -91,6 +91,8 @@ cdef struct EngineOps:
     void (*tx_forget)(Engine *engine, const uint8_t *base, int64_t length) noexcept nogil
     int32_t (*wait_descriptor)(Engine *engine) noexcept nogil          # epoll-able, or -1
     void (*close)(Engine *engine) noexcept nogil                       # frees the engine itself
+    # Owner thread: from now on this is the peer of a connected endpoint (its name has moved); 0 or -errno. What is queued goes to it.
+    int32_t (*endpoint_connect)(Engine *engine, Endpoint *endpoint, const Address *peer) noexcept nogil
 
 cdef struct EngineStats:
     int64_t datagrams_sent

@@ -126,6 +126,22 @@ def endpoint_remove(engine: pointer[Engine], endpoint: pointer[Endpoint]) -> cyt
 @cfunc
 @nogil
 @exceptval(check=False)
+def endpoint_connect(
+    engine: pointer[Engine],
+    endpoint: pointer[Endpoint],
+    peer: pointer[cython.const[Address]],
+) -> int32_t:
+    if endpoint.private_state is cython.NULL:
+        return -EBADF
+    sim_lock(state_of(engine).network)
+    cast(pointer[SimPort], endpoint.private_state).peer = peer[0]
+    sim_unlock(state_of(engine).network)
+    return 0
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def earliest_port(state: pointer[SimEngine], now_ns: int64_t) -> pointer[SimPort]:
     found: pointer[SimPort] = cython.NULL
     port: pointer[SimPort]
@@ -335,6 +351,7 @@ _ops.name = b"simulated"
 _ops.endpoint_open = endpoint_open
 _ops.endpoint_close = endpoint_close
 _ops.endpoint_add = endpoint_add
+_ops.endpoint_connect = endpoint_connect
 _ops.endpoint_remove = endpoint_remove
 _ops.rx_poll = rx_poll
 _ops.rx_release = rx_release

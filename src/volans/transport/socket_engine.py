@@ -59,7 +59,11 @@ from cython.cimports.volans.transport.tx_queue import (
     tx_queue_init,
     tx_queue_run,
 )
-from cython.cimports.volans.transport.udp_socket import udp_socket_close, udp_socket_open
+from cython.cimports.volans.transport.udp_socket import (
+    udp_socket_close,
+    udp_socket_connect,
+    udp_socket_open,
+)
 
 
 @cfunc
@@ -205,6 +209,17 @@ def endpoint_remove(engine: pointer[Engine], endpoint: pointer[Endpoint]) -> cyt
 @cfunc
 @nogil
 @exceptval(check=False)
+def endpoint_connect(
+    engine: pointer[Engine],
+    endpoint: pointer[Endpoint],
+    peer: pointer[cython.const[Address]],
+) -> int32_t:
+    return udp_socket_connect(endpoint, peer)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def rx_release(
     engine: pointer[Engine], datagrams: pointer[RxDatagram], count: int32_t
 ) -> cython.void:
@@ -297,6 +312,7 @@ def socket_engine_fill_ops(ops: pointer[EngineOps]) -> cython.void:
     ops.endpoint_close = endpoint_close
     ops.endpoint_add = endpoint_add
     ops.endpoint_remove = endpoint_remove
+    ops.endpoint_connect = endpoint_connect
     ops.rx_release = rx_release
     ops.tx_run = tx_run
     ops.tx_copy = tx_copy

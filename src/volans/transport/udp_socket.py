@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import cython
 from cython import address, cast, cfunc, exceptval, nogil, pointer, sizeof
-from cython.cimports.libc.errno import EAFNOSUPPORT, EINVAL, ENOMEM, ENOPROTOOPT, errno
+from cython.cimports.libc.errno import EAFNOSUPPORT, EBADF, EINVAL, ENOMEM, ENOPROTOOPT, errno
 from cython.cimports.libc.stdint import int32_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memset
@@ -276,6 +276,22 @@ def udp_socket_open(
     endpoint.descriptor = udp.receive_descriptor
     endpoint.socket_rcvbuf_length = get_option(udp.receive_descriptor, SO_RCVBUF)
     endpoint.socket_sndbuf_length = get_option(udp.send_descriptor, SO_SNDBUF)
+    return 0
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def udp_socket_connect(
+    endpoint: pointer[Endpoint], peer: pointer[cython.const[Address]]
+) -> int32_t:
+    """The endpoint sends to this peer from now on, and hears nobody else: 0 or -errno."""
+    udp: pointer[UdpSocket] = cast(pointer[UdpSocket], endpoint.private_state)
+    if udp is cython.NULL:
+        return -EBADF
+    if connect(udp.send_descriptor, peer.bytes, peer.length) < 0:
+        return -errno
+    udp.is_connected = 1
     return 0
 
 

@@ -88,6 +88,17 @@ def endpoint_remove(engine: pointer[Engine], endpoint: pointer[Endpoint]) -> cyt
 @cfunc
 @nogil
 @exceptval(check=False)
+def endpoint_connect(
+    engine: pointer[Engine],
+    endpoint: pointer[Endpoint],
+    peer: pointer[cython.const[Address]],
+) -> int32_t:
+    return engine.inner.ops.endpoint_connect(engine.inner, endpoint, peer)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def rx_poll(engine: pointer[Engine], out: pointer[RxDatagram], limit: int32_t) -> int32_t:
     inner: pointer[Engine] = wrapper_enter(engine)
     count: int32_t = inner.ops.rx_poll(inner, out, limit)
@@ -178,6 +189,7 @@ def wrapper_fill_ops(ops: pointer[EngineOps]) -> cython.void:
     ops.endpoint_close = endpoint_close
     ops.endpoint_add = endpoint_add
     ops.endpoint_remove = endpoint_remove
+    ops.endpoint_connect = endpoint_connect
     ops.rx_poll = rx_poll
     ops.rx_release = rx_release
     ops.tx_run = tx_run

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
 from volans.driver.naming.address import SocketAddress
+from volans.driver.naming.unresolved import PatientResolver, is_unresolved
 from volans.driver.owners import ReceiveEndpointOwner, SendEndpointOwner
 from volans.driver.udp_channel import UdpChannel
 from volans.protocol.counter_types import (
@@ -50,6 +51,8 @@ class ChannelEndpoint:
         self.channel = channel
         self.text = text
         self.user_count = 0
+        self.moved_to: SocketAddress | None = None  # the peer's name has this address now
+        self.is_being_resolved = False
         # As asked for; 0: the system's default.
         self.socket_sndbuf_length = channel.socket_sndbuf_length or context.config.socket_sndbuf
         self.socket_rcvbuf_length = channel.socket_rcvbuf_length or context.config.socket_rcvbuf
@@ -116,6 +119,11 @@ class SendEndpoint(ChannelEndpoint):
                 owner_id=SHARED_BY_CLIENTS,
             )
         has_one_peer = channel.has_explicit_endpoint and not channel.has_group_semantics
+        # A connected socket sends cheaper: the route is looked up once.
+        self.is_connecting = bool(config.connect_enabled and has_one_peer)
+        peer = channel.remote_data.sockaddr_bytes()
+        if has_one_peer and is_unresolved(channel.uri.endpoint, channel.remote_data):
+            peer = b""
         try:
             self.owner = SendEndpointOwner(
                 context.shared,
@@ -123,13 +131,8 @@ class SendEndpoint(ChannelEndpoint):
                 context.sender_engine,
                 endpoint_id=self.id,
                 bind_to=bind_to.sockaddr_bytes(),
-                destination=channel.remote_data.sockaddr_bytes(),
-                # A connected socket sends cheaper: the route is looked up once.
-                connect_to=(
-                    channel.remote_data.sockaddr_bytes()
-                    if config.connect_enabled and has_one_peer
-                    else b""
-                ),
+                destination=peer,
+                connect_to=peer if self.is_connecting else b"",
                 channel_status_counter_id=self.status_counter_id,
                 is_multicast=channel.is_multicast and not channel.is_multi_destination,
                 has_group_semantics=channel.has_group_semantics,
@@ -190,6 +193,8 @@ class ReceiveEndpoint(ChannelEndpoint):
             control = channel.remote_control
         elif channel.has_explicit_control:
             control = channel.local_control
+            if is_unresolved(channel.uri.control, control):
+                control = None
         try:
             self.owner = ReceiveEndpointOwner(
                 context.shared,
@@ -266,16 +271,34 @@ def resolve_channel(
     uri: ChannelUri,
     on_resolved: Callable[[UdpChannel], None],
     on_error: WhenDone,
+    peer_parameter: str = "endpoint",
 ) -> None:
-    """Resolve a channel's names on the native-resource agent."""
+    """Resolve a channel's names on the native-resource agent.
+
+    The name of the peer may have no address yet: it is looked up again later.
+    """
 
     def resolved(channel: UdpChannel) -> None:
         try:
+            _tell_unresolved(context, channel, peer_parameter)
             on_resolved(channel)
         except Exception as error:  # becomes the answer to the command
             on_error(error)
 
-    context.resources.submit(lambda: UdpChannel.from_uri(uri, context.resolver), resolved, on_error)
+    resolver = PatientResolver(context.resolver, peer_parameter)
+    context.resources.submit(lambda: UdpChannel.from_uri(uri, resolver), resolved, on_error)
+
+
+def _tell_unresolved(context: ConductorContext, channel: UdpChannel, parameter: str) -> None:
+    is_endpoint = parameter == "endpoint"
+    name = channel.uri.endpoint if is_endpoint else channel.uri.control
+    address = channel.remote_data if is_endpoint else channel.local_control
+    if is_unresolved(name, address):
+        context.shared.log_error(
+            f"{parameter}={name} has no address yet, it is looked up again every "
+            f"{context.config.re_resolution_check_interval_ns} ns: {channel.original_uri}",
+            context.now_ms,
+        )
 
 
 def cannot_bind(error: OSError, text: str, address: SocketAddress) -> CommandRefusedError:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from volans.driver.agent_messages import (
     ImageRequest,
     PublicationError,
+    SilentPeer,
     SlowSubscriber,
     StreamChange,
     SubscriberChange,
@@ -27,6 +28,7 @@ from volans.driver.conductor.ipc_streams import IpcStreams
 from volans.driver.conductor.network_publications import NetworkPublications
 from volans.driver.conductor.network_subscriptions import NetworkSubscriptions
 from volans.driver.conductor.publication_links import PublicationLink
+from volans.driver.conductor.re_resolution import ReResolution
 from volans.driver.conductor.rejections import publication_error_event, reject_image
 from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.slow_subscribers import SlowSubscribers
@@ -79,6 +81,9 @@ class Conductor:
         self._destinations = PublicationDestinations(context, self._publications)
         self._subscriptions = NetworkSubscriptions(context)
         self._slow_subscribers = SlowSubscribers(context)
+        self._re_resolution = ReResolution(
+            context, self._publications, self._subscriptions, self._destinations
+        )
         self._command_in_progress = False
         self._corrupt_record_count = 0
         self._timer_deadline_ns: int | None = None
@@ -163,7 +168,12 @@ class Conductor:
 
     def _on_agent_message(
         self,
-        message: StreamChange | SubscriberChange | SlowSubscriber | ImageRequest | PublicationError,
+        message: StreamChange
+        | SubscriberChange
+        | SlowSubscriber
+        | SilentPeer
+        | ImageRequest
+        | PublicationError,
     ) -> None:
         if isinstance(message, StreamChange):
             self._stream_changes[message.change](message.registration_id)
@@ -176,6 +186,8 @@ class Conductor:
             on_subscriber_change(self._context, stream, message)
         elif isinstance(message, SlowSubscriber):
             self._slow_subscribers.on_report(message)
+        elif isinstance(message, SilentPeer):
+            self._re_resolution.on_silent_peer(message)
         elif isinstance(message, ImageRequest):
             self._subscriptions.images.on_request(message)
         else:
@@ -329,6 +341,7 @@ class Conductor:
             self._clients.check_liveness()
         self._ipc.end_cool_downs()
         self._destinations.retry_unresolved()
+        self._re_resolution.on_timer()
         self._check_for_blocked_command()
         self._check_for_corrupt_records()
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
 from volans.driver.naming.resolve import UnknownHostError, split_host_and_port
+from volans.driver.naming.unresolved import is_host_name
 from volans.protocol.channel_uri import ChannelUri
 from volans.protocol.counter_types import SystemCounter
 from volans.protocol.error_codes import ErrorCode
@@ -89,6 +90,16 @@ class PublicationDestinations:
                 if destination.address is None and not destination.is_being_resolved:
                     self._retry(endpoint, destination)
 
+    def refresh(self, endpoint: SendEndpoint, registration_id: int) -> None:
+        """A destination is silent: its name may have moved."""
+        destination = endpoint.destinations.get(registration_id)
+        if (
+            destination is not None
+            and not destination.is_being_resolved
+            and is_host_name(destination.name)
+        ):
+            self._retry(endpoint, destination)
+
     def _endpoint(self, registration_id: int) -> SendEndpoint:
         stream = self._publications.find(registration_id)
         if stream is None:
@@ -132,7 +143,8 @@ class PublicationDestinations:
 
         def resolved(address: SocketAddress) -> None:
             destination.is_being_resolved = False
-            if destination.registration_id in endpoint.destinations:
+            is_known = destination.registration_id in endpoint.destinations
+            if is_known and destination.address != address:
                 destination.address = address
                 context.shared.add_to_system_counter(SystemCounter.RESOLUTION_CHANGES)
                 context.run(self._change(endpoint, destination))

@@ -78,7 +78,7 @@ class NetworkSubscriptions:
         def resolved(channel: UdpChannel) -> None:
             self._context.run(self._add_when_free(client, command, parameters, channel, when_done))
 
-        resolve_channel(self._context, uri, resolved, when_done)
+        resolve_channel(self._context, uri, resolved, when_done, peer_parameter="control")
 
     def _add_when_free(
         self,
@@ -145,6 +145,11 @@ class NetworkSubscriptions:
         return [
             link for link in self._links.values() if link.wants(endpoint, stream_id, session_id)
         ]
+
+    @property
+    def endpoints(self) -> list[ReceiveEndpoint]:
+        """Those that are open."""
+        return list(self._endpoints.values())
 
     def endpoint_by_id(self, endpoint_id: int) -> ReceiveEndpoint | None:
         for endpoint in self._endpoints.values():

@@ -78,7 +78,7 @@ class DefaultResolver:
         if port_text is None:
             raise InvalidChannelError(parameter, name, "host:port, the port is missing")
         port = parse_port(port_text, name, parameter)
-        numeric = _numeric(host, socket.AF_INET6 if is_ipv6 else socket.AF_INET)
+        numeric = numeric_address(host, socket.AF_INET6 if is_ipv6 else socket.AF_INET)
         if numeric is not None:
             return numeric.with_port(port)
         families = (socket.AF_INET, socket.AF_INET6)
@@ -137,7 +137,7 @@ class DefaultResolver:
         prefix_length = longest if prefix is None else int(prefix[:9])
         if prefix_length > longest:
             raise InvalidChannelError("interface", text, f"a prefix of at most {longest} bits")
-        address = _numeric(host, family)
+        address = numeric_address(host, family)
         if address is None and host:
             address = self._lookup(host, family)
         if address is None:
@@ -176,7 +176,7 @@ def system_lookup(host: str, family: int) -> SocketAddress | None:
     return None
 
 
-def _numeric(host: str, family: int) -> SocketAddress | None:
+def numeric_address(host: str, family: int) -> SocketAddress | None:
     try:
         packed = socket.inet_pton(family, host)
     except (OSError, ValueError):
