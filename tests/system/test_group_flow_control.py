@@ -90,6 +90,22 @@ def test_tagged_needs_receivers_with_its_tag(client, other_client, group, stream
     await_that(lambda: member.image_count)
 
 
+def test_several_destinations_are_a_group_too(client, other_client, group, stream_id):
+    control = group.split("|")[0].replace("aeron:udp?endpoint=224.20.30.39", "control=127.0.0.1")
+    publication = client.add_exclusive_publication(
+        f"aeron:udp?control-mode=dynamic|{control}|fc=min,g:/2", stream_id
+    )
+    first = client.add_subscription(f"aeron:udp?endpoint=127.0.0.1:0|{control}", stream_id)
+    await_that(lambda: first.image_count)
+    assert not publication.is_connected
+    second = other_client.add_subscription(f"aeron:udp?endpoint=127.0.0.1:0|{control}", stream_id)
+    await_that(lambda: publication.is_connected)
+    counter = receivers_counter(client, publication.registration_id)
+    assert client.counters.value(counter.id) == 2
+    second.close()
+    await_that(lambda: not publication.is_connected)
+
+
 @pytest.mark.parametrize("text", ["fastest", "max,g:/2", "min,t:soon", "tagged,g:1x"])
 def test_bad_text_is_refused(client, group, stream_id, text):
     with pytest.raises(RegistrationError, match=r"(?i)fc=|flow control"):
