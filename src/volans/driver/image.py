@@ -147,11 +147,15 @@ def is_behind_padding(image: pointer[PublicationImage], packet_position: int64_t
 @nogil
 @exceptval(check=False)
 def on_heartbeat_beyond_window(
-    image: pointer[PublicationImage], source: pointer[cython.const[Address]], now_ns: int64_t
+    image: pointer[PublicationImage],
+    destination: pointer[ReceiveDestination],
+    source: pointer[cython.const[Address]],
+    now_ns: int64_t,
 ) -> cython.void:
     # The padding of a term's end takes its sender beyond the window. When all before it was lost
     # too, only heartbeats tell that there is something to ask for: everything the window allowed.
-    track_connection(image, source, now_ns)
+    if image_connection_heard(image, destination, source, now_ns) == cython.NULL:
+        return
     store_release_i64(address(image.time_of_last_packet_ns), now_ns)
     propose_max_i64(image.receiver_hwm, image.last_overrun_threshold)
     counter_add(image.shared.system[SYSTEM_HEARTBEATS_RECEIVED], 1)
@@ -190,7 +194,7 @@ def image_on_data(
     )
     if packet_position + covered > image.last_overrun_threshold:
         if covered == 0 and is_behind_padding(image, packet_position):
-            on_heartbeat_beyond_window(image, source, now_ns)
+            on_heartbeat_beyond_window(image, destination, source, now_ns)
             return length
         counter_add(image.shared.system[SYSTEM_FLOW_CONTROL_OVER_RUNS], 1)
         return length
