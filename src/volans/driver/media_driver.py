@@ -9,6 +9,7 @@ import atexit
 import itertools
 import os
 import secrets
+import sys
 import time
 import weakref
 from pathlib import Path
@@ -36,6 +37,7 @@ from volans.driver.conductor.system_counters import allocate_system_counters
 from volans.driver.config import DriverConfig
 from volans.driver.config_table import BY_NAME
 from volans.driver.control_agent import ControlAgent
+from volans.driver.cores import within_cpuset
 from volans.driver.directory import prepare_directory, remove_directory
 from volans.driver.engines import default_socket_buffer_lengths, make_engines
 from volans.driver.naming.resolve import DefaultResolver
@@ -122,6 +124,8 @@ class MediaDriver:
         on_terminate: Callable[[], None] | None = None,
     ) -> None:
         _check_names(config)
+        if config.cpuset_affinity:
+            config = within_cpuset(config, os.sched_getaffinity(0), _warn)
         self.config = config
         self._clock_ns = clock_ns
         self._clock_ms = clock_ms
@@ -412,6 +416,10 @@ class MediaDriver:
         traceback: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def _warn(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _own_process() -> ClientProcess | None:
