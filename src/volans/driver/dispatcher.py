@@ -248,9 +248,7 @@ def dispatcher_on_data(
     if session == cython.NULL:
         # A stream that has ended needs no image.
         if header.flags & DATA_FLAG_EOS == 0:
-            elicit_setup(
-                receiver, destination, stream, header.session_id, address(datagram.source)
-            )
+            elicit_setup(receiver, destination, stream, header.session_id, address(datagram.source))
     elif session.state == SESSION_ACTIVE:
         image_on_data(session.image, destination, packet, length, datagram, receiver.now_ns)
 

@@ -27,9 +27,7 @@ from cython.cimports.volans.transport.contract import RxDatagram
 @cfunc
 @nogil
 @exceptval(check=False)
-def stamp_frame(
-    frame: pointer[DataHeader], offset: int32_t, timestamp_ns: int64_t
-) -> cython.void:
+def stamp_frame(frame: pointer[DataHeader], offset: int32_t, timestamp_ns: int64_t) -> cython.void:
     # 0: the engine took no time of this datagram.
     if offset == TIMESTAMP_OFFSET_NONE or timestamp_ns == 0:
         return

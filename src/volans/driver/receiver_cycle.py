@@ -97,9 +97,7 @@ def receiver_on_datagram(
     if frame_type in (FRAME_TYPE_DATA, FRAME_TYPE_PAD):
         dispatcher_on_data(receiver, destination, packet, length, received)
     elif frame_type == FRAME_TYPE_SETUP:
-        on_setup(
-            receiver, destination, cast(pointer[SetupFrame], packet), address(received.source)
-        )
+        on_setup(receiver, destination, cast(pointer[SetupFrame], packet), address(received.source))
     elif frame_type == FRAME_TYPE_RTTM:
         on_rttm(receiver, destination, cast(pointer[RttmFrame], packet), address(received.source))
 
@@ -119,17 +117,13 @@ def receiver_on_received(
         count_invalid(receiver)
         return
     if datagram.segment_length <= 0:
-        receiver_on_datagram(
-            receiver, destination, datagram.data, datagram.length, datagram
-        )
+        receiver_on_datagram(receiver, destination, datagram.data, datagram.length, datagram)
         return
     while offset < datagram.length:
         length = datagram.length - offset
         if length > datagram.segment_length:
             length = datagram.segment_length
-        receiver_on_datagram(
-            receiver, destination, datagram.data + offset, length, datagram
-        )
+        receiver_on_datagram(receiver, destination, datagram.data + offset, length, datagram)
         offset += length
 
 

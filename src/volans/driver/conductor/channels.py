@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
 from volans.driver.naming.address import SocketAddress
 from volans.driver.naming.unresolved import PatientResolver, is_unresolved
-from volans.driver.owners import ReceiveEndpointOwner, SendEndpointOwner
+from volans.driver.owners import SendEndpointOwner
 from volans.driver.udp_channel import UdpChannel
 from volans.protocol.counter_types import (
     MDC_DESTINATIONS_NAME,
-    RECEIVE_CHANNEL_STATUS_NAME,
-    RECEIVE_LOCAL_SOCKADDR_NAME,
     SEND_CHANNEL_STATUS_NAME,
     SEND_LOCAL_SOCKADDR_NAME,
     ChannelStatus,
@@ -29,7 +27,6 @@ if TYPE_CHECKING:
 
     from volans.driver.conductor.context import ConductorContext, WhenDone
     from volans.driver.conductor.destinations import Destination
-    from volans.driver.conductor.parameters import SubscriptionParameters
     from volans.protocol.channel_uri import ChannelUri
 
 SHARED_BY_CLIENTS = 0  # owner id of what outlives the client that opened it
@@ -168,110 +165,14 @@ class SendEndpoint(ChannelEndpoint):
         self.free_counters()
 
 
-class ReceiveEndpoint(ChannelEndpoint):
-    """A socket that images receive on; counts who wants which stream."""
-
-    status_type = CounterType.RECEIVE_CHANNEL_STATUS
-    status_name = RECEIVE_CHANNEL_STATUS_NAME
-    sockaddr_name = RECEIVE_LOCAL_SOCKADDR_NAME
-
-    def __init__(
-        self,
-        context: ConductorContext,
-        channel: UdpChannel,
-        text: str,
-        registration_id: int,
-        receiver_id: int,
-        parameters: SubscriptionParameters,
-    ) -> None:
-        super().__init__(context, channel, text, registration_id)
-        self.interests: dict[tuple[int, int | None], int] = {}  # (stream, session or all) → users
-        config = context.config
-        # Where SM and NAK go; without either, to the source of the packets.
-        control = None
-        if channel.is_multicast:
-            control = channel.remote_control
-        elif channel.has_explicit_control:
-            control = channel.local_control
-            if is_unresolved(channel.uri.control, control):
-                control = None
-        try:
-            self.owner = ReceiveEndpointOwner(
-                context.shared,
-                context.counters,
-                context.receiver_engine,
-                endpoint_id=self.id,
-                receiver_id=receiver_id,
-                bind_to=channel.remote_data.sockaddr_bytes(),
-                control=control.sockaddr_bytes() if control is not None else b"",
-                has_explicit_control=channel.has_explicit_control,
-                channel_status_counter_id=self.status_counter_id,
-                is_multicast=channel.is_multicast,
-                multicast_ttl=channel.multicast_ttl or config.multicast_ttl,
-                multicast_group=(
-                    channel.remote_data.sockaddr_bytes() if channel.is_multicast else b""
-                ),
-                multicast_interface=(
-                    channel.local_data.sockaddr_bytes() if channel.is_multicast else b""
-                ),
-                multicast_interface_index=channel.interface_index,
-                group_tag=parameters.group_tag,
-                socket_sndbuf_length=channel.socket_sndbuf_length or config.socket_sndbuf,
-                socket_rcvbuf_length=channel.socket_rcvbuf_length or config.socket_rcvbuf,
-                session_count_limit=config.stream_session_limit,
-            )
-        except OSError as error:
-            self.free_counters()
-            raise cannot_bind(error, text, channel.remote_data) from None
-        self.bound(self.owner.local_address)
-
-    def add_interest(self, stream_id: int, session_id: int | None) -> Iterator[None]:
-        """Task: one more subscription of a stream (one session, or all)."""
-        key = (stream_id, session_id)
-        self.interests[key] = self.interests.get(key, 0) + 1
-        if self.interests[key] > 1:
-            return
-        receiver = self._context.receiver
-        if session_id is None:
-            while not receiver.add_subscription(self.owner, stream_id):
-                yield
-        else:
-            while not receiver.add_subscription_by_session(self.owner, stream_id, session_id):
-                yield
-
-    def remove_interest(self, stream_id: int, session_id: int | None) -> Iterator[None]:
-        """Task: one subscription less."""
-        key = (stream_id, session_id)
-        self.interests[key] -= 1
-        if self.interests[key]:
-            return
-        del self.interests[key]
-        receiver = self._context.receiver
-        if session_id is None:
-            while not receiver.remove_subscription(self.owner, stream_id):
-                yield
-        else:
-            while not receiver.remove_subscription_by_session(self.owner, stream_id, session_id):
-                yield
-
-    def close(self) -> Iterator[None]:
-        """Task: let the receiver go of it, close the socket."""
-        context = self._context
-        context.counters.set_value(self.status_counter_id, ChannelStatus.CLOSING)
-        while not context.receiver.remove_endpoint(self.owner):
-            yield
-        while not self.owner.released:
-            yield
-        self.owner.close()
-        self.free_counters()
-
-
 def resolve_channel(
     context: ConductorContext,
     uri: ChannelUri,
     on_resolved: Callable[[UdpChannel], None],
     on_error: WhenDone,
     peer_parameter: str = "endpoint",
+    *,
+    is_destination: bool = False,
 ) -> None:
     """Resolve a channel's names on the native-resource agent.
 
@@ -286,7 +187,11 @@ def resolve_channel(
             on_error(error)
 
     resolver = PatientResolver(context.resolver, peer_parameter)
-    context.resources.submit(lambda: UdpChannel.from_uri(uri, resolver), resolved, on_error)
+    context.resources.submit(
+        lambda: UdpChannel.from_uri(uri, resolver, is_destination=is_destination),
+        resolved,
+        on_error,
+    )
 
 
 def _tell_unresolved(context: ConductorContext, channel: UdpChannel, parameter: str) -> None:

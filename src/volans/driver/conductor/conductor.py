@@ -29,6 +29,7 @@ from volans.driver.conductor.network_publications import NetworkPublications
 from volans.driver.conductor.network_subscriptions import NetworkSubscriptions
 from volans.driver.conductor.publication_links import PublicationLink
 from volans.driver.conductor.re_resolution import ReResolution
+from volans.driver.conductor.receive_destinations import SubscriptionDestinations
 from volans.driver.conductor.rejections import publication_error_event, reject_image
 from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.slow_subscribers import SlowSubscribers
@@ -80,6 +81,9 @@ class Conductor:
         self._publications = NetworkPublications(context, session_ids)
         self._destinations = PublicationDestinations(context, self._publications)
         self._subscriptions = NetworkSubscriptions(context)
+        self._receive_destinations = SubscriptionDestinations(
+            context, self._subscriptions, self._publications, self._ipc
+        )
         self._slow_subscribers = SlowSubscribers(context)
         self._re_resolution = ReResolution(
             context, self._publications, self._subscriptions, self._destinations
@@ -112,6 +116,8 @@ class Conductor:
             c.RejectImage: self._reject_image,
             c.AddDestination: self._destinations.add,
             c.RemoveDestination: self._destinations.remove,
+            c.AddReceiveDestination: self._receive_destinations.add,
+            c.RemoveReceiveDestination: self._receive_destinations.remove,
             c.RemoveDestinationById: self._destinations.remove_by_id,
             c.GetNextAvailableSessionId: self._next_session_id,
         }

@@ -24,12 +24,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from volans.driver.agent_messages import ImageRequest
-    from volans.driver.conductor.channels import ReceiveEndpoint
     from volans.driver.conductor.context import ConductorContext
     from volans.driver.conductor.network_subscriptions import (
         NetworkSubscriptionLink,
         NetworkSubscriptions,
     )
+    from volans.driver.conductor.receive_endpoints import ReceiveEndpoint
     from volans.driver.conductor.subscriptions import SubscriptionLink
     from volans.memory import MappedFile
 
@@ -244,6 +244,7 @@ class Images:
             nak_delay_ns=delay_ns,
             nak_retry_delay_ns=retry_ns,
             is_multicast_backoff=is_group and parameters.is_reliable,
+            destination_id=request.destination_id,
             control=request.control,
             source=request.source,
             source_identity=source_identity,

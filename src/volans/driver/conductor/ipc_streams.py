@@ -96,6 +96,7 @@ class IpcStreams:
         self._session_ids = session_ids
         self._streams: dict[int, IpcStream] = {}  # by registration id
         self._subscriptions: dict[int, IpcSubscriptionLink] = {}
+        self._destinations: list[IpcSubscriptionLink] = []  # of network subscriptions
 
     # --- publications -----------------------------------------------------------------------
 
@@ -208,9 +209,8 @@ class IpcStreams:
         return None
 
     def _link_subscriptions(self, stream: IpcStream) -> None:
-        for link in self._subscriptions.values():
-            if link.stream_id == stream.stream_id and link.accepts(stream.session_id):
-                link.join(stream)
+        for link in (*self._subscriptions.values(), *self._destinations):
+            self._join(link, stream)
 
     # --- subscriptions ------------------------------------------------------------------------
 
@@ -224,16 +224,39 @@ class IpcStreams:
         self._context.events.send(
             SubscriptionReady(command.correlation_id, CHANNEL_STATUS_NOT_ALLOCATED)
         )
+        self.join_existing(link)
+
+    def add_destination(
+        self, client_id: int, command: AddSubscription, uri: ChannelUri
+    ) -> IpcSubscriptionLink:
+        """IPC as one of a network subscription's destinations; `command` is as if it were a
+        subscription by itself, with that one's registration id. It reads after `join_existing`.
+        """
+        parameters = SubscriptionParameters.of(uri, self._context.config)
+        link = IpcSubscriptionLink(self, client_id, command, parameters)
+        self._destinations.append(link)
+        return link
+
+    def join_existing(self, link: IpcSubscriptionLink) -> None:
+        """It reads the streams that are there."""
         for stream in list(self._streams.values()):
-            if (
-                stream.stream_id == link.stream_id
-                and link.accepts(stream.session_id)
-                and stream.accepts_subscribers
-            ):
-                link.join(stream)
+            if stream.accepts_subscribers:
+                self._join(link, stream)
+
+    def _join(self, link: IpcSubscriptionLink, stream: IpcStream) -> None:
+        if (
+            stream.stream_id == link.stream_id
+            and link.accepts(stream.session_id)
+            # Another destination of the same subscription may read it already.
+            and link.registration_id not in stream.subscriptions
+        ):
+            link.join(stream)
 
     def remove_subscription(self, link: IpcSubscriptionLink) -> None:
-        self._subscriptions.pop(link.registration_id, None)
+        if link in self._destinations:
+            self._destinations.remove(link)
+        else:
+            self._subscriptions.pop(link.registration_id, None)
 
     @property
     def context(self) -> ConductorContext:

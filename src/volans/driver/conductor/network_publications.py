@@ -123,6 +123,7 @@ class NetworkPublications:
         self.endpoints = SendEndpoints(context)
         self._streams: dict[int, NetworkStream] = {}  # by registration id
         self._spies: dict[int, SpyLink] = {}
+        self._spy_destinations: list[SpyLink] = []  # of network subscriptions
 
     # --- publications -------------------------------------------------------------------------
 
@@ -420,17 +421,39 @@ class NetworkPublications:
         self._spies[link.registration_id] = link
         client.owned[link.registration_id] = link
         context.events.send(SubscriptionReady(command.correlation_id, NO_CHANNEL_STATUS))
+        self.join_existing(link)
+
+    def add_spy_destination(
+        self, client_id: int, command: AddSubscription, uri: ChannelUri, channel: UdpChannel
+    ) -> SpyLink:
+        """A spy as one of a network subscription's destinations; `command` is as if it were a
+        subscription by itself, with that one's registration id. It reads after `join_existing`.
+        """
+        parameters = SubscriptionParameters.of(uri, self._context.config)
+        link = SpyLink(self, self._context, client_id, command, parameters, channel)
+        self._spy_destinations.append(link)
+        return link
+
+    def join_existing(self, link: SpyLink) -> None:
+        """It reads the publications that are there."""
         for stream in list(self._streams.values()):
-            if link.wants(stream) and stream.owner.accepts_subscribers:
-                link.join(stream)
+            if stream.owner.accepts_subscribers:
+                self._join(link, stream)
+
+    def _join(self, link: SpyLink, stream: NetworkStream) -> None:
+        # Another destination of the same subscription may read it already.
+        if link.wants(stream) and link.registration_id not in stream.subscriptions:
+            link.join(stream)
 
     def remove_spy(self, link: SpyLink) -> None:
-        self._spies.pop(link.registration_id, None)
+        if link in self._spy_destinations:
+            self._spy_destinations.remove(link)
+        else:
+            self._spies.pop(link.registration_id, None)
 
     def _link_spies(self, stream: NetworkStream) -> None:
-        for link in self._spies.values():
-            if link.wants(stream) and stream.registration_id not in link.streams:
-                link.join(stream)
+        for link in (*self._spies.values(), *self._spy_destinations):
+            self._join(link, stream)
 
     # --- life cycle, as the pacer tells it --------------------------------------------------------
 

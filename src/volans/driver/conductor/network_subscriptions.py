@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from volans.driver.conductor.channels import (
-    ReceiveEndpoint,
-    check_same_socket,
-    resolve_channel,
-)
+from volans.driver.conductor.channels import resolve_channel
 from volans.driver.conductor.errors import invalid_channel
 from volans.driver.conductor.images import Images
 from volans.driver.conductor.parameters import SubscriptionParameters
+from volans.driver.conductor.receive_channels import ReceiveChannels, check_same_timestamps
 from volans.driver.conductor.subscriptions import SubscriptionLink
 from volans.protocol.events import SubscriptionReady
 
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
 
     from volans.driver.conductor.clients import DriverClient
     from volans.driver.conductor.context import ConductorContext, WhenDone
+    from volans.driver.conductor.receive_endpoints import ReceiveEndpoint
     from volans.driver.udp_channel import UdpChannel
     from volans.protocol.channel_uri import ChannelUri
     from volans.protocol.commands import AddSubscription
@@ -47,6 +45,8 @@ class NetworkSubscriptionLink(SubscriptionLink):
         )
         self._subscriptions = subscriptions
         self.endpoint = endpoint
+        # What it reads of this machine's own publications (IPC and spy destinations), by channel.
+        self.local_links: dict[str, SubscriptionLink] = {}
 
     def wants(self, endpoint: ReceiveEndpoint, stream_id: int, session_id: int) -> bool:
         return (
@@ -54,6 +54,9 @@ class NetworkSubscriptionLink(SubscriptionLink):
         )
 
     def release(self) -> None:
+        for link in self.local_links.values():
+            link.release()
+        self.local_links.clear()
         self.leave_all()
         self._subscriptions.remove(self)
 
@@ -63,10 +66,8 @@ class NetworkSubscriptions:
 
     def __init__(self, context: ConductorContext) -> None:
         self._context = context
-        self._endpoints: dict[str, ReceiveEndpoint] = {}  # by canonical form
+        self.channels = ReceiveChannels(context)
         self._links: dict[int, NetworkSubscriptionLink] = {}  # by registration id, oldest first
-        self._closing: list[str] = []  # addresses of sockets the receiver still has to let go of
-        self._next_receiver_id = context.receiver_id_base
         self.images = Images(context, self)
 
     def add(
@@ -89,7 +90,7 @@ class NetworkSubscriptions:
         when_done: WhenDone,
     ) -> Iterator[None]:
         """Task: subscribe once no socket that is being closed holds the address any more."""
-        while str(channel.remote_data) in self._closing:
+        while self.channels.is_closing(channel):
             yield
         try:
             self._add_on_channel(client, command, parameters, channel)
@@ -106,22 +107,16 @@ class NetworkSubscriptions:
         channel: UdpChannel,
     ) -> None:
         context = self._context
-        if not channel.has_explicit_endpoint:
-            raise invalid_channel(
-                f"endpoint=host:port is missing for a subscription: channel={command.channel}"
-            )
-        endpoint = self._endpoints.get(channel.canonical_form)
-        if endpoint is None:
-            endpoint = self._open_endpoint(command, channel, parameters)
-        else:
-            check_same_socket(endpoint, channel, command.channel)
-            self._check_same_options(endpoint, command, parameters)
+        if channel.has_explicit_control and channel.local_control.port == 0:
+            raise invalid_channel(f"control has port=0 for subscription: channel={command.channel}")
+        existing = self.channels.find(channel)
+        if existing is not None:
+            check_same_timestamps(existing, channel, command.channel)
+            self._check_same_options(existing, command, parameters)
+        endpoint = self.channels.find_or_open(
+            channel, command.channel, command.correlation_id, parameters
+        )
         endpoint.user_count += 1
-        try:
-            _check_window(endpoint, parameters, command.channel)
-        except BaseException:
-            self.release_endpoint(endpoint)
-            raise
         link = NetworkSubscriptionLink(
             self, context, client.client_id, command, parameters, endpoint
         )
@@ -149,55 +144,23 @@ class NetworkSubscriptions:
     @property
     def endpoints(self) -> list[ReceiveEndpoint]:
         """Those that are open."""
-        return list(self._endpoints.values())
+        return list(self.channels)
+
+    def find(self, registration_id: int) -> NetworkSubscriptionLink | None:
+        """The subscription of that command."""
+        return self._links.get(registration_id)
 
     def endpoint_by_id(self, endpoint_id: int) -> ReceiveEndpoint | None:
-        for endpoint in self._endpoints.values():
-            if endpoint.id == endpoint_id:
-                return endpoint
-        return None
+        return self.channels.by_id(endpoint_id)
 
     def release_endpoint(self, endpoint: ReceiveEndpoint) -> None:
         """One user (subscription or image) less; the last one closes it."""
-        endpoint.user_count -= 1
-        if endpoint.user_count == 0:
-            self._endpoints.pop(endpoint.channel.canonical_form, None)
-            self._context.run(self._close_endpoint(endpoint))
-
-    def _close_endpoint(self, endpoint: ReceiveEndpoint) -> Iterator[None]:
-        address = str(endpoint.channel.remote_data)
-        self._closing.append(address)
-        yield from endpoint.close()
-        self._closing.remove(address)
+        self.channels.release(endpoint)
 
     def close(self) -> None:
         """The driver ends and its agents have stopped: close sockets, unmap logs."""
-        for endpoint in self._endpoints.values():
-            endpoint.owner.close()
+        self.channels.close_sockets()
         self.images.close()
-
-    def _open_endpoint(
-        self,
-        command: AddSubscription,
-        channel: UdpChannel,
-        parameters: SubscriptionParameters,
-    ) -> ReceiveEndpoint:
-        endpoint = ReceiveEndpoint(
-            self._context,
-            channel,
-            command.channel,
-            command.correlation_id,
-            self._next_receiver_id,
-            parameters,
-        )
-        self._next_receiver_id += 1
-        self._endpoints[channel.canonical_form] = endpoint
-        self._context.run(self._add_endpoint(endpoint))
-        return endpoint
-
-    def _add_endpoint(self, endpoint: ReceiveEndpoint) -> Iterator[None]:
-        while not self._context.receiver.add_endpoint(endpoint.owner):
-            yield
 
     def _check_same_options(
         self,
@@ -221,12 +184,3 @@ class NetworkSubscriptions:
                         f"option conflicts with existing subscription: {key}={str(asked).lower()} "
                         f"existingChannel={link.channel} channel={command.channel}"
                     )
-
-
-def _check_window(endpoint: ReceiveEndpoint, parameters: SubscriptionParameters, text: str) -> None:
-    rcvbuf = endpoint.owner.socket_rcvbuf_length
-    if rcvbuf and parameters.receiver_window_length > rcvbuf:
-        raise invalid_channel(
-            "Initial window greater than SO_RCVBUF for channel: "
-            f"rcv-wnd={parameters.receiver_window_length} so-rcvbuf={rcvbuf} channel={text}"
-        )

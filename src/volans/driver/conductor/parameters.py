@@ -112,8 +112,6 @@ class SubscriptionParameters:
     def of(cls, uri: ChannelUri, config: DriverConfig) -> SubscriptionParameters:
         """Raises InvalidChannelError or CommandRefusedError."""
         refuse_unsupported(uri)
-        if uri.control_mode == "manual" and not uri.is_spy:
-            raise not_supported("control-mode=manual is not supported for subscriptions")
         window = _given(uri.receiver_window_length, config.initial_window_length)
         socket_rcvbuf = uri.socket_rcvbuf_length
         if socket_rcvbuf and window > socket_rcvbuf:
@@ -142,7 +140,7 @@ def refuse_unsupported(uri: ChannelUri) -> None:
         raise not_supported(f"control-mode={uri.control_mode} is not supported by this driver")
     if uri.session_id_tag is not None:
         raise invalid_channel(f"session-id=tag:{uri.session_id_tag} is for publications only")
-    for key in ("media-rcv-ts-offset", "channel-rcv-ts-offset", "channel-snd-ts-offset"):
+    for key in ("channel-snd-ts-offset",):
         if uri.get(key) is not None:
             raise not_supported(f"{key}={uri.get(key)} is not supported by this driver")
     if uri.get("response-correlation-id") is not None or uri.get("response-endpoint") is not None:

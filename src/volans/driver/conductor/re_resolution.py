@@ -15,11 +15,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from volans.driver.agent_messages import SilentPeer
-    from volans.driver.conductor.channels import ReceiveEndpoint, SendEndpoint
+    from volans.driver.conductor.channels import SendEndpoint
     from volans.driver.conductor.context import ConductorContext
     from volans.driver.conductor.destinations import PublicationDestinations
     from volans.driver.conductor.network_publications import NetworkPublications
     from volans.driver.conductor.network_subscriptions import NetworkSubscriptions
+    from volans.driver.conductor.receive_endpoints import ReceiveDestination, ReceiveEndpoint
     from volans.driver.naming.address import SocketAddress
 
 
@@ -49,21 +50,15 @@ class ReResolution:
         for sending in self._publications.endpoints:
             self._check_sending(sending)
         for receiving in self._subscriptions.endpoints:
-            name = receiving.channel.uri.control
-            if not receiving.channel.has_explicit_control or not is_host_name(name):
-                continue
-            if is_unresolved(name, _control_of(receiving)):
-                self._resolve_control(receiving)
-            else:
-                # A full ring is no harm: the next check asks again.
-                context.receiver.check_resolution(receiving.owner)
+            self._check_receiving(receiving)
 
     def on_silent_peer(self, message: SilentPeer) -> None:
         """An agent's answer."""
         if message.is_receiver:
             receiving = self._subscriptions.endpoint_by_id(message.endpoint_id)
-            if receiving is not None:
-                self._resolve_control(receiving)
+            for destination in [] if receiving is None else receiving.destinations:
+                if destination.owner.destination_id == message.destination_registration_id:
+                    self._resolve_control(receiving, destination)
             return
         for sending in self._publications.endpoints:
             if sending.id == message.endpoint_id:
@@ -89,6 +84,20 @@ class ReResolution:
             else:
                 self._context.sender.check_resolution(endpoint.owner)
 
+    def _check_receiving(self, endpoint: ReceiveEndpoint) -> None:
+        is_asked = False
+        for destination in endpoint.destinations:
+            name = destination.channel.uri.control
+            if not destination.channel.has_explicit_control or not is_host_name(name):
+                continue
+            if is_unresolved(name, _control_of(destination)):
+                self._resolve_control(endpoint, destination)
+            else:
+                is_asked = True
+        if is_asked:
+            # A full ring is no harm: the next check asks again.
+            self._context.receiver.check_resolution(endpoint.owner)
+
     def _resolve_peer(self, endpoint: SendEndpoint) -> None:
         name = endpoint.channel.uri.endpoint
         if name is None:
@@ -101,22 +110,26 @@ class ReResolution:
 
         self._resolve(endpoint, name, "endpoint", moved)
 
-    def _resolve_control(self, endpoint: ReceiveEndpoint) -> None:
-        name = endpoint.channel.uri.control
+    def _resolve_control(self, endpoint: ReceiveEndpoint, destination: ReceiveDestination) -> None:
+        name = destination.channel.uri.control
         if name is None:
             return
 
         def moved(address: SocketAddress) -> None:
             is_open = self._subscriptions.endpoint_by_id(endpoint.id) is endpoint
-            if is_open and address != _control_of(endpoint):
-                endpoint.moved_to = address
-                self._context.run(self._change_control(endpoint, address))
+            if (
+                is_open
+                and destination in endpoint.destinations
+                and address != _control_of(destination)
+            ):
+                destination.moved_to = address
+                self._context.run(self._change_control(endpoint, destination, address))
 
-        self._resolve(endpoint, name, "control", moved)
+        self._resolve(destination, name, "control", moved)
 
     def _resolve(
         self,
-        endpoint: SendEndpoint | ReceiveEndpoint,
+        endpoint: SendEndpoint | ReceiveDestination,
         name: str,
         parameter: str,
         moved: Callable[[SocketAddress], None],
@@ -147,9 +160,15 @@ class ReResolution:
                 return
             yield
 
-    def _change_control(self, endpoint: ReceiveEndpoint, address: SocketAddress) -> Iterator[None]:
-        while endpoint.moved_to is address and endpoint.user_count > 0:
-            if self._context.receiver.change_control(endpoint.owner, address.sockaddr_bytes()):
+    def _change_control(
+        self, endpoint: ReceiveEndpoint, destination: ReceiveDestination, address: SocketAddress
+    ) -> Iterator[None]:
+        while (
+            destination.moved_to is address
+            and endpoint.user_count > 0
+            and destination in endpoint.destinations
+        ):
+            if self._context.receiver.change_control(destination.owner, address.sockaddr_bytes()):
                 return
             yield
 
@@ -158,5 +177,5 @@ def _peer_of(endpoint: SendEndpoint) -> SocketAddress:
     return endpoint.moved_to or endpoint.channel.remote_data
 
 
-def _control_of(endpoint: ReceiveEndpoint) -> SocketAddress:
-    return endpoint.moved_to or endpoint.channel.local_control
+def _control_of(destination: ReceiveDestination) -> SocketAddress:
+    return destination.moved_to or destination.channel.local_control
