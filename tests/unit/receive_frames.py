@@ -92,7 +92,7 @@ def error(code, text, *, session=SESSION, stream=STREAM, group_tag=None):
             session,
             stream,
             RECEIVER_ID,
-            group_tag or 0,
+            -1 if group_tag is None else group_tag,
             code,
             len(text),
         )

@@ -72,9 +72,9 @@ def send_status_message(
 ) -> int32_t:
     frame: StatusMessageFrame
     memset(address(frame), 0, sizeof(StatusMessageFrame))
-    frame.frame_length = (
-        SM_WITH_GROUP_TAG_LENGTH if destination.channel.has_group_tag else SM_LENGTH
-    )
+    frame.frame_length = SM_LENGTH
+    if destination.channel.has_group_tag:
+        frame.frame_length = SM_WITH_GROUP_TAG_LENGTH
     frame.flags = flags
     frame.type = FRAME_TYPE_SM
     frame.session_id = session_id

@@ -66,8 +66,8 @@ class ReceiveEndpointOwner:
         state.id = endpoint_id
         state.receiver_id = receiver_id
         state.has_group_tag = group_tag is not None
-        if group_tag is not None:
-            state.group_tag = group_tag
+        # What an error frame says where there is no tag.
+        state.group_tag = -1 if group_tag is None else group_tag
         state.channel_status = counter_value_address(
             address(counters.view), channel_status_counter_id
         )
