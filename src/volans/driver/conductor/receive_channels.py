@@ -47,6 +47,9 @@ class ReceiveChannels:
                 return endpoint
         return None
 
+    def __iter__(self) -> Iterator[ReceiveEndpoint]:
+        return iter(self._endpoints)
+
     def by_id(self, endpoint_id: int) -> ReceiveEndpoint | None:
         """The endpoint that a command of this correlation id opened."""
         for endpoint in self._endpoints:
