@@ -133,12 +133,18 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
     report: pointer[PublicationErrorReport]
     subscriber: pointer[SubscriberEvent]
     slow: pointer[SlowSubscriberReport]
+    silent: pointer[SilentPeerReport]
     if msg_type_id == TO_CONTROL_SLOW_SUBSCRIBER and length == sizeof(SlowSubscriberReport):
         slow = cast(pointer[SlowSubscriberReport], cast(p_void, data))
         return SlowSubscriber(
             slow.stream_registration_id,
             slow.counter_id,
             slow.lag_bytes if slow.lag_bytes >= 0 else None,
+        )
+    if msg_type_id == TO_CONTROL_SILENT_PEER and length == sizeof(SilentPeerReport):
+        silent = cast(pointer[SilentPeerReport], cast(p_void, data))
+        return SilentPeer(
+            silent.endpoint_id, silent.destination_registration_id, silent.is_receiver != 0
         )
     if msg_type_id in SUBSCRIBER_EVENTS and length == sizeof(SubscriberEvent):
         subscriber = cast(pointer[SubscriberEvent], cast(p_void, data))
@@ -149,7 +155,6 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
             subscriber.counter_id,
         )
     if msg_type_id in STREAM_EVENTS and length == sizeof(StreamEvent):
-    silent: pointer[SilentPeerReport]
         return StreamChange(
             STREAM_EVENTS[msg_type_id],
             cast(pointer[StreamEvent], cast(p_void, data)).registration_id,
@@ -157,11 +162,6 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
     if msg_type_id == TO_CONTROL_CREATE_IMAGE and length == sizeof(CreateImageRequest):
         request = cast(pointer[CreateImageRequest], cast(p_void, data))
         return ImageRequest(
-    if msg_type_id == TO_CONTROL_SILENT_PEER and length == sizeof(SilentPeerReport):
-        silent = cast(pointer[SilentPeerReport], cast(p_void, data))
-        return SilentPeer(
-            silent.endpoint_id, silent.destination_registration_id, silent.is_receiver != 0
-        )
             request.endpoint_id,
             request.destination_id,
             request.session_id,
