@@ -28,6 +28,11 @@ from cython.cimports.volans.driver.resolution_layout import (
     TO_CONTROL_SILENT_PEER,
     SilentPeerReport,
 )
+from cython.cimports.volans.driver.response_layout import (
+    TO_CONTROL_RESPONSE_CONNECTED,
+    TO_CONTROL_RESPONSE_SETUP,
+    ResponseSetupReport,
+)
 from cython.cimports.volans.driver.slow_layout import (
     TO_CONTROL_SLOW_SUBSCRIBER,
     SlowSubscriberReport,
@@ -120,6 +125,22 @@ class PublicationError:
     text: str
 
 
+@dataclasses.dataclass(frozen=True)
+class ResponseSetup:
+    """A peer says by which session it answers a request stream."""
+
+    subscription_registration_id: int
+    response_session_id: int
+
+
+@dataclasses.dataclass(frozen=True)
+class ResponseConnected:
+    """A response stream is being received: its session need not be announced any more."""
+
+    image_registration_id: int
+    response_session_id: int
+
+
 @cython.cfunc
 def address_bytes(address: pointer[Address]) -> bytes:
     return cast(cython.p_char, cast(p_void, address.bytes))[: address.length]
@@ -133,6 +154,7 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
     report: pointer[PublicationErrorReport]
     subscriber: pointer[SubscriberEvent]
     slow: pointer[SlowSubscriberReport]
+    response: pointer[ResponseSetupReport]
     silent: pointer[SilentPeerReport]
     if msg_type_id == TO_CONTROL_SLOW_SUBSCRIBER and length == sizeof(SlowSubscriberReport):
         slow = cast(pointer[SlowSubscriberReport], cast(p_void, data))
@@ -175,6 +197,13 @@ def decode_agent_message(msg_type_id: int, payload: bytes):
             address_bytes(cython.address(request.control)),
             address_bytes(cython.address(request.source)),
         )
+    if msg_type_id in (
+        TO_CONTROL_RESPONSE_SETUP,
+        TO_CONTROL_RESPONSE_CONNECTED,
+    ) and length == sizeof(ResponseSetupReport):
+        response = cast(pointer[ResponseSetupReport], cast(p_void, data))
+        kind = ResponseSetup if msg_type_id == TO_CONTROL_RESPONSE_SETUP else ResponseConnected
+        return kind(response.response_correlation_id, response.response_session_id)
     if msg_type_id == TO_CONTROL_PUBLICATION_ERROR and length == sizeof(PublicationErrorReport):
         report = cast(pointer[PublicationErrorReport], cast(p_void, data))
         text_length = max(0, min(report.error_length, 1023))

@@ -25,6 +25,7 @@ from cython.cimports.volans.driver.layout import (
 from cython.cimports.volans.driver.receive_endpoint import (
     send_error,
     send_nak,
+    send_response_setup,
     send_rttm,
     send_status_message,
 )
@@ -63,6 +64,26 @@ def send_rejection(image: pointer[PublicationImage], reason: cython.p_const_char
 @cfunc
 @nogil
 @exceptval(check=False)
+def announce_response(
+    image: pointer[PublicationImage], response_session: int64_t, now_ns: int64_t
+) -> int32_t:
+    i: int32_t
+    work: int32_t = 0
+    for i in range(image.connection_count):
+        if image_connection_is_alive(address(image.connections[i]), now_ns):
+            work += send_response_setup(
+                image.connections[i].destination,
+                image_connection_control(address(image.connections[i])),
+                image.stream_id,
+                image.session_id,
+                cast(int32_t, response_session),  # the low half
+            )
+    return work
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def send_pending_status_message(image: pointer[PublicationImage], now_ns: int64_t) -> int32_t:
     work: int32_t = 0
     i: int32_t
@@ -82,6 +103,10 @@ def send_pending_status_message(image: pointer[PublicationImage], now_ns: int64_
         return work
     if change_number == image.last_sm_change_number and not is_due:
         return 0
+    # The control plane writes it with release, and 0 again once the response is received.
+    response_session: int64_t = load_acquire_i64(address(image.response_session))
+    if is_due and response_session != 0:
+        work = announce_response(image, response_session, now_ns)
     position: int64_t = image.next_sm_position
     window_length: int32_t = image.next_sm_receiver_window_length
     fence_acquire()

@@ -100,6 +100,7 @@ cdef struct DriverShared:
     int64_t cubic_initial_rtt_ns
     bint cubic_measure_rtt
     bint cubic_tcp_mode
+    int64_t (*epoch_clock_ns)() noexcept nogil  # for send timestamps; NULL: time is virtual, the engine's counts
 
 # --- messages between agents (msg_type_id of the rings above) -----------------------------------
 cpdef enum:
@@ -377,6 +378,8 @@ cdef struct SendChannelEndpoint:
     int64_t time_of_last_status_message_ns
     int32_t sender_released             # shared: sender → control plane
     SendDestinations destinations
+    bint has_send_timestamp             # written once: the channel has channel-snd-ts-offset
+    int32_t send_timestamp_offset       # bytes into the payload, or -8: the reserved value
 
 # --- images ------------------------------------------------------------------------------------------
 cdef struct CongestionControl:
@@ -489,6 +492,8 @@ cdef struct PublicationImage:
     int64_t last_overrun_threshold
     int64_t next_sm_deadline_ns
     int32_t receiver_index              # place in the receiver's array
+    # shared
+    int64_t response_session            # control plane → receiver: RESPONSE_SESSION_KNOWN | session id to tell the publisher of; 0 = none
 
 cpdef enum:
     SESSION_ACTIVE = 1

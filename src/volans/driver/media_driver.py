@@ -39,7 +39,9 @@ from volans.driver.config_table import BY_NAME
 from volans.driver.control_agent import ControlAgent
 from volans.driver.cores import within_cpuset
 from volans.driver.directory import prepare_directory, remove_directory
-from volans.driver.engines import default_socket_buffer_lengths, make_engines
+from volans.driver.engines import default_socket_buffer_lengths, make_control_engine, make_engines
+from volans.driver.epoch_clock import use_system_epoch_clock
+from volans.driver.naming.driver_names import DriverNames, with_name_table
 from volans.driver.naming.resolve import DefaultResolver
 from volans.driver.naming.timed import TimedResolver
 from volans.driver.pacer import Pacer
@@ -93,6 +95,10 @@ _directory_numbers = itertools.count()
 _open_drivers: weakref.WeakSet[MediaDriver] = weakref.WeakSet()
 
 
+def _epoch_ms() -> int:
+    return time.time_ns() // NANOSECONDS_PER_MILLISECOND
+
+
 class MediaDriver:
     """A media driver in this process.
 
@@ -101,7 +107,8 @@ class MediaDriver:
 
     Args:
         config: its settings.
-        engines: (sender's, receiver's) transport engines; None makes those the settings name.
+        engines: (sender's, receiver's) transport engines, a third one for the driver's own
+            name resolver; None makes those the settings name.
         resolver: of names; None for the operating system's.
         clock_ns, clock_ms: monotonic and epoch clock of the shell.
         random_seed: of session ids, initial term ids and receiver ids; None draws one.
@@ -116,10 +123,10 @@ class MediaDriver:
         self,
         config: DriverConfig,
         *,
-        engines: tuple[EngineHandle, EngineHandle] | None = None,
+        engines: tuple[EngineHandle, ...] | None = None,
         resolver: Resolver | None = None,
         clock_ns: Callable[[], int] = time.monotonic_ns,
-        clock_ms: Callable[[], int] = lambda: time.time_ns() // NANOSECONDS_PER_MILLISECOND,
+        clock_ms: Callable[[], int] = _epoch_ms,
         random_seed: int | None = None,
         on_terminate: Callable[[], None] | None = None,
     ) -> None:
@@ -153,9 +160,11 @@ class MediaDriver:
             _agent_settings(config),
             seed,
         )
+        if clock_ms is _epoch_ms:
+            use_system_epoch_clock(self._shared)
         self._count_mapped_bytes()
         self._engines = engines if engines is not None else make_engines(config)
-        sender_engine, receiver_engine = self._engines
+        sender_engine, receiver_engine = self._engines[:2]
         self._sender = Sender(self._shared, sender_engine)
         self._receiver = Receiver(self._shared, receiver_engine)
         self._pacer = Pacer(self._shared)
@@ -183,7 +192,8 @@ class MediaDriver:
             receiver=self._receiver,
             sender_engine=sender_engine,
             receiver_engine=receiver_engine,
-            resolver=self._timed(resolver if resolver is not None else DefaultResolver()),
+            resolver=self._timed(self._make_resolver(resolver, now_ms)),
+            names=self._names,
             resources=self._resources,
             receiver_id_base=self._shared.random() or 1,
             default_socket_buffer_lengths=(
@@ -320,6 +330,29 @@ class MediaDriver:
             AtomicCounter(self._counters, SystemCounter.CONTROLLABLE_IDLE_STRATEGY),
         )
 
+    def _make_resolver(self, resolver: Resolver | None, now_ms: int) -> Resolver:
+        """That given, or the system's; under what the settings put over it."""
+        self._names: DriverNames | None = None
+        known = resolver if resolver is not None else DefaultResolver()
+        if not isinstance(known, DefaultResolver):
+            return known
+        config = self.config
+        known = with_name_table(config, self._counters, known)
+        if not config.resolver_interface:
+            return known
+        engine = self._engines[2] if len(self._engines) > 2 else make_control_engine(config)
+        self._names = DriverNames(
+            config,
+            engine,
+            self._shared,
+            self._counters,
+            known,
+            self._resources,
+            now_ms,
+            self._clock_ms,
+        )
+        return self._names.resolver
+
     def _timed(self, resolver: Resolver) -> TimedResolver:
         count = self._shared.add_to_system_counter
         return TimedResolver(
@@ -399,6 +432,8 @@ class MediaDriver:
         self._resources.close(CLOSE_TIMEOUT_S)
         self._commands.consumer_heartbeat_ms = SHUT_DOWN_HEARTBEAT
         self._conductor.close()
+        if self._names is not None:
+            self._names.close()
         for engine in self._engines:
             engine.close()
         self._loss_report.close()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import cython
 from cython import address, cast, cclass, pointer, sizeof
-from cython.cimports.libc.stdint import int32_t, int64_t
+from cython.cimports.libc.stdint import int32_t, int64_t, uint32_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memset
 from cython.cimports.volans.driver.congestion.registry import congestion_control_open
@@ -31,6 +31,7 @@ from cython.cimports.volans.driver.layout import (
     SendChannelEndpoint,
 )
 from cython.cimports.volans.driver.receive_owners import ReceiveEndpointOwner
+from cython.cimports.volans.driver.response_layout import RESPONSE_SESSION_KNOWN
 from cython.cimports.volans.driver.retransmit import retransmit_close, retransmit_init
 from cython.cimports.volans.driver.send_destinations import send_destinations_free
 from cython.cimports.volans.driver.shared import SharedState
@@ -40,6 +41,7 @@ from cython.cimports.volans.log.buffers import log_buffers_wrap, log_producer_po
 from cython.cimports.volans.memory.atomic import (
     load_acquire_i32,
     load_acquire_i64,
+    store_release_i32,
     store_release_i64,
     store_release_u8,
 )
@@ -171,12 +173,15 @@ class SendEndpointOwner:
         multicast_interface: bytes = b"",
         control_mode: str = "",
         destination_count_counter_id: int32_t = -1,
+        send_timestamp_offset=None,
         socket_sndbuf_length: int32_t = 0,
         socket_rcvbuf_length: int32_t = 0,
     ):
         """Open and bind. Addresses are sockaddr bytes. Raises OSError of the bind.
 
         `control_mode` "manual" or "dynamic": to destinations instead of `destination`.
+        `send_timestamp_offset`: where messages get the time they are sent at (-8: their
+        reserved value), or None.
         """
         state: pointer[SendChannelEndpoint] = self.state
         options: EndpointOptions
@@ -205,6 +210,9 @@ class SendEndpointOwner:
             state.destinations.count_counter = counter(counters, destination_count_counter_id)
         state.is_unicast = not is_multicast and state.destinations.mode == DESTINATIONS_NONE
         state.has_group_semantics = has_group_semantics
+        if send_timestamp_offset is not None:
+            state.has_send_timestamp = True
+            state.send_timestamp_offset = send_timestamp_offset
         state.endpoint.owner = state
         result: int32_t = state.engine.ops.endpoint_open(
             state.engine, address(state.endpoint), address(local), address(options)
@@ -523,6 +531,19 @@ class PublicationImageOwner:
         store_release_i64(
             cast(pointer[int64_t], address(self.state.rejection_reason)), cast(int64_t, text)
         )
+
+    def announce_response(self, session_id: int32_t) -> None:
+        """Tell the publisher, until `end_response`, by which session it is answered."""
+        # The receiver reads both with acquire, the request last.
+        store_release_i64(
+            address(self.state.response_session),
+            RESPONSE_SESSION_KNOWN | cast(int64_t, cast(uint32_t, session_id)),
+        )
+        store_release_i32(address(self.state.is_sm_deadline_reset_requested), 1)
+
+    def end_response(self) -> None:
+        """The publisher knows its response session."""
+        store_release_i64(address(self.state.response_session), 0)
 
     @property
     def accepts_subscribers(self) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import cython
-from cython import address, cast, cfunc, exceptval, nogil, pointer, sizeof
+from cython import address, bint, cast, cfunc, exceptval, nogil, pointer, sizeof
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.libc.string import memcpy, memset
 from cython.cimports.volans.driver.layout import (
@@ -20,6 +20,11 @@ from cython.cimports.volans.driver.receiver_liveness import (
     receiver_heard,
     receiver_left,
     receivers_publish,
+)
+from cython.cimports.volans.driver.response_layout import (
+    TO_CONTROL_RESPONSE_CONNECTED,
+    TO_CONTROL_RESPONSE_SETUP,
+    ResponseSetupReport,
 )
 from cython.cimports.volans.driver.retransmit import retransmit_on_nak
 from cython.cimports.volans.driver.send_run import (
@@ -71,6 +76,30 @@ def elicit_setup(
 @cfunc
 @nogil
 @exceptval(check=False)
+def report_response(
+    publication: pointer[NetworkPublication], msg_type_id: int32_t, session_id: int32_t
+) -> cython.void:
+    report: ResponseSetupReport
+    memset(address(report), 0, sizeof(ResponseSetupReport))
+    report.response_correlation_id = publication.response_correlation_id
+    report.response_session_id = session_id
+    to_control(publication.shared, msg_type_id, address(report), sizeof(ResponseSetupReport))
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def publication_on_response_setup(
+    publication: pointer[NetworkPublication], response_session_id: int32_t
+) -> cython.void:
+    if publication.is_response or publication.response_correlation_id < 0:
+        return
+    report_response(publication, TO_CONTROL_RESPONSE_SETUP, response_session_id)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def publication_on_status_message(
     publication: pointer[NetworkPublication],
     frame: pointer[cython.const[uint8_t]],
@@ -81,6 +110,7 @@ def publication_on_status_message(
     message: pointer[cython.const[StatusMessageFrame]] = cast(
         pointer[cython.const[StatusMessageFrame]], frame
     )
+    had_receivers: bint
     if message.flags & SM_FLAG_SEND_SETUP:
         elicit_setup(publication, frame, source)
         return
@@ -94,7 +124,14 @@ def publication_on_status_message(
         # Whoever left before, somebody listens now and may still need retransmits.
         if load_relaxed_i32(address(publication.has_received_unicast_eos)) != 0:
             store_release_i32(address(publication.has_received_unicast_eos), 0)
+    had_receivers = load_relaxed_i32(address(publication.has_receivers)) != 0
     receivers_publish(publication)
+    if (
+        publication.is_response
+        and not had_receivers
+        and load_relaxed_i32(address(publication.has_receivers)) != 0
+    ):
+        report_response(publication, TO_CONTROL_RESPONSE_CONNECTED, publication.session_id)
     publication.has_initial_connection = True
     store_release_i64(
         publication.sender_limit,

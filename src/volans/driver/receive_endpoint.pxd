@@ -11,6 +11,9 @@ cdef int32_t send_nak(ReceiveDestination *destination, const Address *control, i
                       int32_t term_id, int32_t term_offset, int32_t length) noexcept nogil
 cdef int32_t send_rttm(ReceiveDestination *destination, const Address *control, int32_t stream_id, int32_t session_id,
                        int64_t echo_timestamp_ns, int64_t reception_delta_ns, uint8_t flags) noexcept nogil
+# Tells the publisher of a request stream the session it is answered by.
+cdef int32_t send_response_setup(ReceiveDestination *destination, const Address *control, int32_t stream_id, int32_t session_id,
+                                 int32_t response_session_id) noexcept nogil
 cdef int32_t send_error(ReceiveDestination *destination, const Address *control, int32_t stream_id, int32_t session_id,
                         int32_t error_code, const char *text) noexcept nogil
 # Where to answer a frame that no image knows: the group's control address, or the source.

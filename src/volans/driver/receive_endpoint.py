@@ -18,16 +18,19 @@ from cython.cimports.volans.protocol.layout import (
     ERR_HEADER_LENGTH,
     FRAME_TYPE_ERR,
     FRAME_TYPE_NAK,
+    FRAME_TYPE_RSP_SETUP,
     FRAME_TYPE_RTTM,
     FRAME_TYPE_SM,
     MAX_ERROR_TEXT_LENGTH,
     NAK_LENGTH,
+    RSP_SETUP_LENGTH,
     RTTM_LENGTH,
     SM_FLAG_SEND_SETUP,
     SM_LENGTH,
     SM_WITH_GROUP_TAG_LENGTH,
     ErrorFrame,
     NakFrame,
+    ResponseSetupFrame,
     RttmFrame,
     StatusMessageFrame,
 )
@@ -123,6 +126,26 @@ def send_nak(
     frame.term_offset = term_offset
     frame.length = length
     return send(destination, control, cast(pointer[uint8_t], address(frame)), NAK_LENGTH)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
+def send_response_setup(
+    destination: pointer[ReceiveDestination],
+    control: pointer[cython.const[Address]],
+    stream_id: int32_t,
+    session_id: int32_t,
+    response_session_id: int32_t,
+) -> int32_t:
+    frame: ResponseSetupFrame
+    memset(address(frame), 0, sizeof(ResponseSetupFrame))
+    frame.frame_length = RSP_SETUP_LENGTH
+    frame.type = FRAME_TYPE_RSP_SETUP
+    frame.session_id = session_id
+    frame.stream_id = stream_id
+    frame.response_session_id = response_session_id
+    return send(destination, control, cast(pointer[uint8_t], address(frame)), RSP_SETUP_LENGTH)
 
 
 @cfunc

@@ -24,6 +24,7 @@ from cython.cimports.volans.driver.layout import (
 from cython.cimports.volans.driver.publication_feedback import (
     publication_on_error_frame,
     publication_on_nak,
+    publication_on_response_setup,
     publication_on_rttm,
     publication_on_status_message,
 )
@@ -45,6 +46,7 @@ from cython.cimports.volans.protocol.layout import (
     FRAME_ALIGNMENT,
     FRAME_TYPE_ERR,
     FRAME_TYPE_NAK,
+    FRAME_TYPE_RSP_SETUP,
     FRAME_TYPE_RTTM,
     FRAME_TYPE_SM,
     MAX_ERROR_TEXT_LENGTH,
@@ -52,6 +54,7 @@ from cython.cimports.volans.protocol.layout import (
     ErrorFrame,
     FrameHeader,
     NakFrame,
+    ResponseSetupFrame,
     RttmFrame,
     StatusMessageFrame,
 )
@@ -245,6 +248,20 @@ def on_rttm(
 @cfunc
 @nogil
 @exceptval(check=False)
+def on_response_setup(
+    endpoint: pointer[SendChannelEndpoint], frame: pointer[cython.const[uint8_t]]
+) -> cython.void:
+    setup: pointer[cython.const[ResponseSetupFrame]] = cast(
+        pointer[cython.const[ResponseSetupFrame]], frame
+    )
+    publication: pointer[NetworkPublication] = find(endpoint, setup.stream_id, setup.session_id)
+    if publication != cython.NULL:
+        publication_on_response_setup(publication, setup.response_session_id)
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def on_frame(
     endpoint: pointer[SendChannelEndpoint],
     frame: pointer[cython.const[uint8_t]],
@@ -265,6 +282,8 @@ def on_frame(
         on_error_frame(endpoint, frame, length, source, now_ns)
     elif frame_type == FRAME_TYPE_RTTM:
         on_rttm(endpoint, frame, length, source)
+    elif frame_type == FRAME_TYPE_RSP_SETUP:
+        on_response_setup(endpoint, frame)
     # Data, SETUP and the others are well formed and not for a sender.
 
 

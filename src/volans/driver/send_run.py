@@ -23,6 +23,7 @@ from cython.cimports.volans.driver.send_destinations import (
     send_destinations_next_start,
 )
 from cython.cimports.volans.driver.send_layout import SendRun
+from cython.cimports.volans.driver.send_timestamp import send_timestamps_write
 from cython.cimports.volans.memory.atomic import fetch_add_i64
 from cython.cimports.volans.transport.contract import Address
 
@@ -189,6 +190,8 @@ def hand_over(run: pointer[SendRun]) -> cython.void:
 def send_run_add(
     run: pointer[SendRun], data: pointer[cython.const[uint8_t]], length: int32_t
 ) -> bint:
+    if run.publication.endpoint.has_send_timestamp:
+        send_timestamps_write(run.publication, cast(pointer[uint8_t], data), length)
     if run.segment_count > 0:
         if length <= run.segment_length and run.last_length == run.segment_length:
             run.segment_count += 1

@@ -140,6 +140,7 @@ class SendEndpoint(ChannelEndpoint):
                     channel.local_control.sockaddr_bytes() if channel.is_multicast else b""
                 ),
                 multicast_interface_index=channel.interface_index,
+                send_timestamp_offset=channel.channel_send_timestamp_offset,
                 socket_sndbuf_length=self.socket_sndbuf_length,
                 socket_rcvbuf_length=self.socket_rcvbuf_length,
             )

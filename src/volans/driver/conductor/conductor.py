@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from volans.driver.agent_messages import (
     ImageRequest,
     PublicationError,
+    ResponseConnected,
+    ResponseSetup,
     SilentPeer,
     SlowSubscriber,
     StreamChange,
@@ -31,6 +33,7 @@ from volans.driver.conductor.publication_links import PublicationLink
 from volans.driver.conductor.re_resolution import ReResolution
 from volans.driver.conductor.receive_destinations import SubscriptionDestinations
 from volans.driver.conductor.rejections import publication_error_event, reject_image
+from volans.driver.conductor.responses import Responses
 from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.slow_subscribers import SlowSubscribers
 from volans.driver.conductor.subscriptions import SubscriptionLink
@@ -78,9 +81,10 @@ class Conductor:
         self._clients = Clients(context)
         self._counters = ClientCounters(context)
         self._ipc = IpcStreams(context, session_ids)
-        self._publications = NetworkPublications(context, session_ids)
-        self._destinations = PublicationDestinations(context, self._publications)
         self._subscriptions = NetworkSubscriptions(context)
+        self._responses = Responses(self._subscriptions)
+        self._publications = NetworkPublications(context, session_ids, self._responses)
+        self._destinations = PublicationDestinations(context, self._publications)
         self._receive_destinations = SubscriptionDestinations(
             context, self._subscriptions, self._publications, self._ipc
         )
@@ -125,7 +129,7 @@ class Conductor:
     @property
     def has_waiting_tasks(self) -> bool:
         """Whether the next duty cycle has something to look after without a message coming."""
-        return bool(self._context.tasks)
+        return bool(self._context.tasks) or self._context.names is not None
 
     @property
     def client_count(self) -> int:
@@ -139,6 +143,8 @@ class Conductor:
         context.now_ms = now_ms
         work = context.resources.poll()
         work += self._handle_agent_messages()
+        if context.names is not None:
+            work += context.names.do_work(now_ns, now_ms)
         if context.tasks:
             work += context.run_tasks()
         if not self._command_in_progress:
@@ -179,6 +185,8 @@ class Conductor:
         | SlowSubscriber
         | SilentPeer
         | ImageRequest
+        | ResponseSetup
+        | ResponseConnected
         | PublicationError,
     ) -> None:
         if isinstance(message, StreamChange):
@@ -196,6 +204,10 @@ class Conductor:
             self._re_resolution.on_silent_peer(message)
         elif isinstance(message, ImageRequest):
             self._subscriptions.images.on_request(message)
+        elif isinstance(message, ResponseSetup):
+            self._responses.on_setup(message)
+        elif isinstance(message, ResponseConnected):
+            self._responses.on_connected(message)
         else:
             self._context.announce_publication_error(publication_error_event(message))
 

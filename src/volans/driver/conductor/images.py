@@ -63,6 +63,7 @@ class ImageStream:
         self.registration_id = registration_id
         self.session_id = request.session_id
         self.stream_id = request.stream_id
+        self.setup_flags = request.setup_flags
         self.source_identity = source_identity
         self.announced_channel = channel
         self.log_path: str = owner.log_file.path
@@ -155,6 +156,7 @@ class Images:
             reliable=oldest.is_reliable,
             sparse=oldest.is_sparse,
             tether=oldest.is_tether,
+            is_response=oldest.is_response,
         )
 
         def done(log_file: MappedFile) -> None:

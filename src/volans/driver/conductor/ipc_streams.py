@@ -111,7 +111,7 @@ class IpcStreams:
         """Find or make the stream, then answer; `when_done` is called when that is finished."""
         parameters = PublicationParameters.of(uri, self._context.config)
         if not is_exclusive:
-            shared = self._find_shared(command.stream_id)
+            shared = self._find_shared(command.stream_id, parameters.response_correlation_id)
             if shared is not None:
                 check_same_stream(uri, parameters, shared.parameters, shared.session_id)
                 self._answer(client, command, shared)
@@ -142,6 +142,7 @@ class IpcStreams:
             )
             self._answer(client, command, stream)
             when_done(None)
+            self._bind_response(stream)
             self._link_subscriptions(stream)
 
         path = self._context.publications_directory / f"{command.correlation_id}.logbuffer"
@@ -198,15 +199,25 @@ class IpcStreams:
         stream.change_references(+1)
         self._context.events.send(publication_ready(command, stream))
 
-    def _find_shared(self, stream_id: int) -> IpcStream | None:
+    def _find_shared(self, stream_id: int, response_correlation_id: int) -> IpcStream | None:
         for stream in self._streams.values():
             if (
                 stream.stream_id == stream_id
                 and not stream.is_exclusive
+                and stream.parameters.response_correlation_id == response_correlation_id
                 and stream.owner.state_name == "ACTIVE"
             ):
                 return stream
         return None
+
+    def _bind_response(self, stream: IpcStream) -> None:
+        """A stream that answers a request is for the subscription the request names."""
+        request = self._streams.get(stream.parameters.response_correlation_id)
+        if request is None:
+            return
+        link = self._subscriptions.get(request.parameters.response_correlation_id)
+        if link is not None and link.parameters.is_response:
+            link.session_id = stream.session_id
 
     def _link_subscriptions(self, stream: IpcStream) -> None:
         for link in (*self._subscriptions.values(), *self._destinations):

@@ -14,6 +14,7 @@ from volans.driver.conductor.parameters import (
 )
 from volans.driver.conductor.publication_checks import (
     check_publication_channel,
+    check_same_send_timestamp,
     check_same_simulation,
     check_send_buffer,
 )
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from volans.driver.conductor.channels import SendEndpoint
     from volans.driver.conductor.clients import DriverClient
     from volans.driver.conductor.context import ConductorContext, WhenDone
+    from volans.driver.conductor.responses import Responses
     from volans.driver.conductor.session_ids import SessionIds
     from volans.driver.raw_log import LogParameters
     from volans.driver.udp_channel import UdpChannel
@@ -117,9 +119,12 @@ class NetworkStream:
 class NetworkPublications:
     """All network publications of the driver."""
 
-    def __init__(self, context: ConductorContext, session_ids: SessionIds) -> None:
+    def __init__(
+        self, context: ConductorContext, session_ids: SessionIds, responses: Responses
+    ) -> None:
         self._context = context
         self._session_ids = session_ids
+        self._responses = responses
         self.endpoints = SendEndpoints(context)
         self._streams: dict[int, NetworkStream] = {}  # by registration id
         self._spies: dict[int, SpyLink] = {}
@@ -177,18 +182,24 @@ class NetworkPublications:
         when_done: WhenDone,
     ) -> None:
         context = self._context
+        request = self._responses.check_publication(channel, parameters)
         endpoint = self.endpoints.find(channel)
         if endpoint is not None:
             check_same_socket(endpoint, channel, command.channel)
+            check_same_send_timestamp(endpoint, channel, command.channel)
             shared = None
             if not is_exclusive:
-                shared = self._find_shared(endpoint, command.stream_id)
+                shared = self._find_shared(
+                    endpoint, command.stream_id, parameters.response_correlation_id
+                )
             if shared is not None:
                 check_same_stream(uri, parameters, shared.parameters, shared.session_id)
                 check_same_simulation(parameters, shared.parameters)
                 self._answer(client, command, shared)
                 when_done(None)
                 self._link_spies(shared)
+                if request is not None:
+                    request.owner.announce_response(shared.session_id)
                 return
             channel = endpoint.channel  # a tag alone says nothing about the way
         flow_control = FlowControlChoice.of(
@@ -245,6 +256,8 @@ class NetworkPublications:
             self._answer(client, command, stream)
             when_done(None)
             self._link_spies(stream)
+            if request is not None:
+                request.owner.announce_response(stream.session_id)
 
         def failed(error: BaseException) -> None:
             self.endpoints.release(endpoint)
@@ -304,7 +317,7 @@ class NetworkPublications:
             is_exclusive=is_exclusive,
             signal_eos=parameters.signal_eos,
             spies_simulate_connection=parameters.spies_simulate_connection,
-            is_response=False,
+            is_response=endpoint.channel.is_response,
             response_correlation_id=parameters.response_correlation_id,
             flow_control=flow_control.name,
             retransmit_window_multiple=flow_control.retransmit_window_multiple,
@@ -358,12 +371,15 @@ class NetworkPublications:
         stream.change_references(+1)
         self._context.events.send(publication_ready(command, stream))
 
-    def _find_shared(self, endpoint: SendEndpoint, stream_id: int) -> NetworkStream | None:
+    def _find_shared(
+        self, endpoint: SendEndpoint, stream_id: int, response_correlation_id: int
+    ) -> NetworkStream | None:
         for stream in self._streams.values():
             if (
                 stream.endpoint is endpoint
                 and stream.stream_id == stream_id
                 and not stream.is_exclusive
+                and stream.parameters.response_correlation_id == response_correlation_id
                 and stream.owner.state_name == "ACTIVE"
             ):
                 return stream

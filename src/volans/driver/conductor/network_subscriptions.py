@@ -48,6 +48,11 @@ class NetworkSubscriptionLink(SubscriptionLink):
         # What it reads of this machine's own publications (IPC and spy destinations), by channel.
         self.local_links: dict[str, SubscriptionLink] = {}
 
+    @property
+    def has_interest(self) -> bool:
+        """Whether the receiver listens for it: not to a response whose session is not known."""
+        return self.session_id is not None or not self.parameters.is_response
+
     def wants(self, endpoint: ReceiveEndpoint, stream_id: int, session_id: int) -> bool:
         return (
             self.endpoint is endpoint and self.stream_id == stream_id and self.accepts(session_id)
@@ -107,6 +112,7 @@ class NetworkSubscriptions:
         channel: UdpChannel,
     ) -> None:
         context = self._context
+        _check_response_channel(channel, parameters, command.channel)
         if channel.has_explicit_control and channel.local_control.port == 0:
             raise invalid_channel(f"control has port=0 for subscription: channel={command.channel}")
         existing = self.channels.find(channel)
@@ -122,7 +128,8 @@ class NetworkSubscriptions:
         )
         self._links[link.registration_id] = link
         client.owned[link.registration_id] = link
-        context.run(endpoint.add_interest(command.stream_id, parameters.session_id))
+        if link.has_interest:
+            context.run(endpoint.add_interest(command.stream_id, parameters.session_id))
         context.events.send(SubscriptionReady(command.correlation_id, endpoint.status_counter_id))
         self.images.join_existing(link)
 
@@ -130,8 +137,25 @@ class NetworkSubscriptions:
         """The link has left its streams: withdraw its interest in the endpoint."""
         if self._links.pop(link.registration_id, None) is None:
             return
-        self._context.run(link.endpoint.remove_interest(link.stream_id, link.parameters.session_id))
+        if link.has_interest:
+            self._context.run(link.endpoint.remove_interest(link.stream_id, link.session_id))
         self.release_endpoint(link.endpoint)
+
+    def find(self, registration_id: int) -> NetworkSubscriptionLink | None:
+        """The subscription with that registration id."""
+        return self._links.get(registration_id)
+
+    def take_session(self, link: NetworkSubscriptionLink, session_id: int) -> None:
+        """A response subscription is for that session from now on; ask for its SETUP."""
+        endpoint = link.endpoint
+        if link.session_id == session_id:
+            self._context.run(endpoint.ask_for_setup(link.stream_id, session_id))
+            return
+        if link.has_interest:
+            self._context.run(endpoint.remove_interest(link.stream_id, link.session_id))
+        link.session_id = session_id
+        self._context.run(endpoint.add_interest(link.stream_id, session_id))
+        self.images.join_existing(link)
 
     def links_wanting(
         self, endpoint: ReceiveEndpoint, stream_id: int, session_id: int
@@ -145,10 +169,6 @@ class NetworkSubscriptions:
     def endpoints(self) -> list[ReceiveEndpoint]:
         """Those that are open."""
         return list(self.channels)
-
-    def find(self, registration_id: int) -> NetworkSubscriptionLink | None:
-        """The subscription of that command."""
-        return self._links.get(registration_id)
 
     def endpoint_by_id(self, endpoint_id: int) -> ReceiveEndpoint | None:
         return self.channels.by_id(endpoint_id)
@@ -175,6 +195,11 @@ class NetworkSubscriptions:
                 or link.parameters.session_id != parameters.session_id
             ):
                 continue
+            if link.parameters.is_response != parameters.is_response:
+                raise invalid_channel(
+                    "option conflicts with existing subscription: control-mode=response "
+                    f"existingChannel={link.channel} channel={command.channel}"
+                )
             for key, asked, found in (
                 ("reliable", parameters.is_reliable, link.parameters.is_reliable),
                 ("rejoin", parameters.is_rejoin, link.parameters.is_rejoin),
@@ -184,3 +209,13 @@ class NetworkSubscriptions:
                         f"option conflicts with existing subscription: {key}={str(asked).lower()} "
                         f"existingChannel={link.channel} channel={command.channel}"
                     )
+
+
+def _check_response_channel(
+    channel: UdpChannel, parameters: SubscriptionParameters, text: str
+) -> None:
+    if parameters.is_response and not channel.has_explicit_control:
+        raise invalid_channel(
+            "control-mode=response needs the responder's address: say control=host:port, "
+            f"channel={text}"
+        )

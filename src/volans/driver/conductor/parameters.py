@@ -7,14 +7,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from volans.driver.conductor.errors import CommandRefusedError, invalid_channel, not_supported
+from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
 from volans.driver.conductor.strategies import congestion_control_name, strategy_name
+from volans.protocol.channel_uri import PROTOTYPE_CORRELATION_ID
 
 if TYPE_CHECKING:
     from volans.driver.config import DriverConfig
     from volans.protocol.channel_uri import ChannelUri
 
 NULL_VALUE = -1
+TERM_MIN_LENGTH = 64 * 1024
 # What `strategy_name` may give; the registries of the two folders hold their code.
 FLOW_CONTROLS = ("unicast", "max", "min", "tagged")
 CONGESTION_CONTROLS = ("static", "cubic")
@@ -58,7 +60,8 @@ class PublicationParameters:
     signal_eos: bool
     spies_simulate_connection: bool
     entity_tag: int
-    response_correlation_id: int
+    response_correlation_id: int  # of a request: the subscription; of a response: the image
+    is_response: bool
     max_resend: int
     channel_max_resend: int  # 0 unless the channel gives it
     untethered: UntetheredTimeouts
@@ -71,6 +74,10 @@ class PublicationParameters:
         term_length = _given(
             uri.term_length, config.ipc_term_buffer_length if is_ipc else config.term_buffer_length
         )
+        response_correlation_id = _given(uri.response_correlation_id, NULL_VALUE)
+        is_response = uri.control_mode == "response"
+        if is_response and response_correlation_id == PROTOTYPE_CORRELATION_ID and uri.is_udp:
+            term_length = TERM_MIN_LENGTH  # it holds the channel open and carries nothing
         mtu_length = _given(uri.mtu_length, config.ipc_mtu_length if is_ipc else config.mtu_length)
         return cls(
             term_length=term_length,
@@ -85,7 +92,8 @@ class PublicationParameters:
                 uri.spies_simulate_connection, config.spies_simulate_connection
             ),
             entity_tag=_given(uri.entity_tag, NULL_VALUE),
-            response_correlation_id=_given(uri.response_correlation_id, NULL_VALUE),
+            response_correlation_id=response_correlation_id,
+            is_response=is_response,
             max_resend=_given(uri.max_resend, config.max_resend),
             channel_max_resend=_given(uri.max_resend, 0),
             untethered=UntetheredTimeouts.of(uri, config),
@@ -106,6 +114,7 @@ class SubscriptionParameters:
     group_tag: int | None
     nak_delay_ns: int | None
     congestion_control: str
+    is_response: bool  # of the one session that answers this client's request
     untethered: UntetheredTimeouts
 
     @classmethod
@@ -130,21 +139,15 @@ class SubscriptionParameters:
             group_tag=_given(uri.group_tag, config.receiver_group_tag),
             nak_delay_ns=uri.nak_delay_ns,
             congestion_control=congestion_control_name(uri, config),
+            is_response=uri.control_mode == "response" and not uri.is_spy,
             untethered=UntetheredTimeouts.of(uri, config),
         )
 
 
 def refuse_unsupported(uri: ChannelUri) -> None:
     """Refuse what this driver does not do, rather than do something else."""
-    if uri.control_mode == "response":
-        raise not_supported(f"control-mode={uri.control_mode} is not supported by this driver")
     if uri.session_id_tag is not None:
         raise invalid_channel(f"session-id=tag:{uri.session_id_tag} is for publications only")
-    for key in ("channel-snd-ts-offset",):
-        if uri.get(key) is not None:
-            raise not_supported(f"{key}={uri.get(key)} is not supported by this driver")
-    if uri.get("response-correlation-id") is not None or uri.get("response-endpoint") is not None:
-        raise not_supported("response channels are not supported by this driver")
 
 
 def _given(value: T | None, default: T) -> T:

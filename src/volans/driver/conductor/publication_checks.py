@@ -47,3 +47,20 @@ def check_same_simulation(asked: PublicationParameters, existing: PublicationPar
             f"requested={str(asked.spies_simulate_connection).lower()}, say "
             f"ssc={str(existing.spies_simulate_connection).lower()}"
         )
+
+
+def check_same_send_timestamp(endpoint: SendEndpoint, channel: UdpChannel, text: str) -> None:
+    asked, found = (c.channel_send_timestamp_offset for c in (channel, endpoint.channel))
+    # A tag alone means the channel as it is.
+    says_all = channel.has_explicit_endpoint or channel.has_explicit_control
+    if asked != found and (says_all or asked is not None):
+        raise invalid_channel(
+            f"option conflicts with existing channel: channel-snd-ts-offset={_offset(asked)}, "
+            f"say {_offset(found)}: existingChannel={endpoint.text} channel={text}"
+        )
+
+
+def _offset(offset: int | None) -> str:
+    if offset is None:
+        return "none"
+    return "reserved" if offset < 0 else str(offset)

@@ -105,6 +105,7 @@ def log_parameters(
         rejoin=False,
         reliable=False,
         tether=False,
+        is_response=parameters.is_response,
         sparse=parameters.is_sparse,
         signal_eos=parameters.signal_eos,
         spies_simulate_connection=parameters.spies_simulate_connection,

@@ -166,6 +166,12 @@ class ReceiveEndpoint(ChannelEndpoint):
             while not receiver.add_subscription_by_session(self.owner, stream_id, session_id):
                 yield
 
+    def ask_for_setup(self, stream_id: int, session_id: int) -> Iterator[None]:
+        """Task: an earlier request for the SETUP of a subscribed session went unanswered."""
+        receiver = self._context.receiver
+        while not receiver.add_subscription_by_session(self.owner, stream_id, session_id):
+            yield
+
     def remove_interest(self, stream_id: int, session_id: int | None) -> Iterator[None]:
         """Task: one subscription less."""
         key = (stream_id, session_id)

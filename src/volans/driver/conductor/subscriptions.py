@@ -55,11 +55,14 @@ class SubscriptionLink:
         self.stream_id = stream_id
         self.channel = channel
         self.parameters = parameters
+        self.session_id = parameters.session_id  # None: any; of a response: none yet
         self.streams: dict[int, Stream] = {}  # by the stream's registration id
 
     def accepts(self, session_id: int) -> bool:
         """Whether the subscription wants that session."""
-        return self.parameters.session_id is None or self.parameters.session_id == session_id
+        if self.session_id is None:
+            return not self.parameters.is_response
+        return self.session_id == session_id
 
     def join(self, stream: Stream) -> None:
         """Read `stream` from now on: allocate the position, join, tell the client.
