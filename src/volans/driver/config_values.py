@@ -142,7 +142,7 @@ def unknown_name(name: str, value: object, known: Iterable[str], remedy: str) ->
     """The error for a name nobody has, with what may have been meant."""
     near = difflib.get_close_matches(name, list(known), n=3, cutoff=0.6)
     meant = f"did you mean {' or '.join(near)}? " if near else ""
-    return ConfigError(name, value, f"no setting of this name; {meant}see {remedy}")
+    return ConfigError(name, value, f"no such option; {meant}see {remedy}")
 
 
 def _range(setting: Setting, show: Any) -> str:
