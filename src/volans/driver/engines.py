@@ -46,6 +46,11 @@ def make_engines(config: DriverConfig) -> tuple[EngineHandle, EngineHandle]:
     return sender, receiver
 
 
+def make_control_engine(config: DriverConfig) -> EngineHandle:
+    """For the few datagrams of the control plane: plain sockets will do for every transport."""
+    return registry.create("sockets", role="receiver")
+
+
 def _incoming_loss(config: DriverConfig) -> tuple[float, int]:
     """Rate and seed of the loss to inject into what arrives (0: none)."""
     if config.loss_rate > 0:

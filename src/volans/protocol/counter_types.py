@@ -68,6 +68,7 @@ class CounterType(IntEnum):
     SENDER_NAKS_RECEIVED = 19
     RECEIVER_NAKS_SENT = 20
     NAME_RESOLVER_BOOTSTRAP_NEIGHBOR = 21
+    NAME_ENTRY = 2001  # of the csv_table resolver
     SLOW_SUBSCRIBER = 22092  # of Volans alone: "VL"
 
 

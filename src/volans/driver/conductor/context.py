@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from volans.driver.conductor.events import ClientEvents
     from volans.driver.conductor.resources import ResourceJobs
     from volans.driver.config import DriverConfig
+    from volans.driver.naming.driver_names import DriverNames
     from volans.driver.naming.resolve import Resolver
     from volans.driver.pacer import Pacer
     from volans.driver.receiver import Receiver
@@ -50,6 +51,7 @@ class ConductorContext:
     # (send, receive) bytes of a socket that asks for none; logs tell them.
     default_socket_buffer_lengths: tuple[int, int] = (0, 0)
     process_watch: ProcessWatch | None = None
+    names: DriverNames | None = None  # the driver's own resolver
     is_low_space_told: bool = False
     promised_space: PromisedSpace = field(default_factory=PromisedSpace)
     now_ns: int = 0

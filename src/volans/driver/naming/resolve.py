@@ -67,6 +67,15 @@ class DefaultResolver:
         self._lookup = lookup or system_lookup
         self._interfaces = interfaces
 
+    def over(self, wrap: Callable[[HostLookup], HostLookup]) -> DefaultResolver:
+        """The same resolver with another look-up in front of its own."""
+        return DefaultResolver(wrap(self._lookup), self._interfaces)
+
+    @property
+    def lookup(self) -> HostLookup:
+        """How it finds the addresses of names."""
+        return self._lookup
+
     def resolve(
         self, name: str, parameter: str = "endpoint", is_re_resolution: bool = False
     ) -> SocketAddress:

@@ -1,0 +1,16 @@
+from volans.transport.registry import EngineHandle
+
+class DatagramPort:
+    def __init__(
+        self,
+        handle: EngineHandle,
+        bind_to: bytes,
+        *,
+        socket_sndbuf_length: int = 0,
+        socket_rcvbuf_length: int = 0,
+    ) -> None: ...
+    def send(self, destination: bytes, data: bytes, now_ns: int) -> bool: ...
+    def receive(self, now_ns: int) -> list[tuple[bytes, bytes]]: ...
+    @property
+    def local_address(self) -> bytes: ...
+    def close(self) -> None: ...
