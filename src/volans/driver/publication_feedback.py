@@ -55,6 +55,9 @@ from cython.cimports.volans.protocol.layout import (
 )
 from cython.cimports.volans.transport.contract import Address
 
+cython.declare(SETUP_INTERVAL_NS=int64_t)
+SETUP_INTERVAL_NS = 100_000_000
+
 
 @cfunc
 @nogil
@@ -70,6 +73,9 @@ def elicit_setup(
     if publication.flow_control.ops.on_setup_request != cython.NULL:
         publication.flow_control.ops.on_setup_request(publication, frame)
     if publication.is_response:
+        if publication.response_address.length == 0:
+            # The SETUPs so far went nowhere: the first one is not to wait for its interval.
+            publication.time_of_last_setup_ns -= SETUP_INTERVAL_NS + 1
         publication.response_address = source[0]
 
 

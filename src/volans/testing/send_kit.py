@@ -247,6 +247,7 @@ class SenderKit:
         send_to_status_poll_ratio: int32_t = 6,
         initial_window_length: int32_t = 128 * 1024,
         control_mode: str = "",
+        send_timestamp_offset=None,
     ):
         i: int32_t
         self.counters = bytearray(8 * SYSTEM_COUNTER_COUNT + 16)
@@ -289,6 +290,9 @@ class SenderKit:
         self.endpoint.is_unicast = not has_group_semantics
         self.endpoint.has_group_semantics = has_group_semantics
         self.endpoint.multicast_ttl = multicast_ttl
+        if send_timestamp_offset is not None:
+            self.endpoint.has_send_timestamp = True
+            self.endpoint.send_timestamp_offset = send_timestamp_offset
         if control_mode:
             self.endpoint.is_unicast = False
             self.endpoint.destinations.mode = (

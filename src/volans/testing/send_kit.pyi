@@ -19,6 +19,7 @@ class SenderKit:
         send_to_status_poll_ratio: int = 6,
         initial_window_length: int = 131072,
         control_mode: str = "",
+        send_timestamp_offset: int | None = None,
     ) -> None: ...
     def system(self, number: int) -> int: ...
     @property
