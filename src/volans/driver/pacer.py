@@ -40,11 +40,6 @@ from cython.cimports.volans.driver.layout import (
     PacerState,
 )
 from cython.cimports.volans.driver.lock import sched_yield
-from cython.cimports.volans.driver.owners import (
-    IpcPublicationOwner,
-    NetworkPublicationOwner,
-    PublicationImageOwner,
-)
 from cython.cimports.volans.driver.publication_pacing import (
     publication_add_spy,
     publication_on_time_event,
@@ -55,6 +50,11 @@ from cython.cimports.volans.driver.publication_pacing import (
 from cython.cimports.volans.driver.shared import SharedState
 from cython.cimports.volans.driver.slow_layout import SlowSubscribers
 from cython.cimports.volans.driver.slow_subscribers import slow_subscribers_check
+from cython.cimports.volans.driver.stream_owners import (
+    IpcPublicationOwner,
+    NetworkPublicationOwner,
+    PublicationImageOwner,
+)
 from cython.cimports.volans.memory.atomic import (
     cas_i32,
     cpu_pause,

@@ -24,7 +24,6 @@ from cython.cimports.volans.driver.layout import (
     PublicationImage,
     ReceiverState,
 )
-from cython.cimports.volans.driver.owners import PublicationImageOwner
 from cython.cimports.volans.driver.receive_owners import (
     ReceiveDestinationOwner,
     ReceiveEndpointOwner,
@@ -37,6 +36,7 @@ from cython.cimports.volans.driver.receiver_cycle import receiver_cycle
 from cython.cimports.volans.driver.resolution import command_receiver_control
 from cython.cimports.volans.driver.resolution_layout import TO_RECEIVER_CHECK_RESOLUTION
 from cython.cimports.volans.driver.shared import SharedState
+from cython.cimports.volans.driver.stream_owners import PublicationImageOwner
 from cython.cimports.volans.transport.registry import EngineHandle
 
 

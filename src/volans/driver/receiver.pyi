@@ -1,7 +1,7 @@
 from volans.agents.native import NativeAgent
-from volans.driver.owners import PublicationImageOwner
 from volans.driver.receive_owners import ReceiveDestinationOwner, ReceiveEndpointOwner
 from volans.driver.shared import SharedState
+from volans.driver.stream_owners import PublicationImageOwner
 from volans.transport.registry import EngineHandle
 
 class Receiver:

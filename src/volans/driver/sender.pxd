@@ -1,6 +1,6 @@
 from libc.stdint cimport int32_t, int64_t
 from volans.driver.layout cimport AgentCommand, SenderState
-from volans.driver.owners cimport SendEndpointOwner
+from volans.driver.send_owners cimport SendEndpointOwner
 
 cdef int32_t sender_do_work(void *state, int64_t now_ns, int64_t now_ms) noexcept nogil
 

@@ -20,13 +20,14 @@ from cython.cimports.volans.driver.layout import (
     AgentCommand,
     SenderState,
 )
-from cython.cimports.volans.driver.owners import NetworkPublicationOwner, SendEndpointOwner
 from cython.cimports.volans.driver.resolution_layout import (
     TO_SENDER_CHANGE_PEER,
     TO_SENDER_CHECK_RESOLUTION,
 )
 from cython.cimports.volans.driver.send_cycle import send_cycle, send_cycle_free
+from cython.cimports.volans.driver.send_owners import SendEndpointOwner
 from cython.cimports.volans.driver.shared import SharedState
+from cython.cimports.volans.driver.stream_owners import NetworkPublicationOwner
 from cython.cimports.volans.memory.atomic import fetch_add_i64
 from cython.cimports.volans.memory.layout import RING_OK
 from cython.cimports.volans.memory.ring_buffer import mpsc_ring_write

@@ -1,6 +1,7 @@
 from volans.agents.native import NativeAgent
-from volans.driver.owners import NetworkPublicationOwner, SendEndpointOwner
+from volans.driver.send_owners import SendEndpointOwner
 from volans.driver.shared import SharedState
+from volans.driver.stream_owners import NetworkPublicationOwner
 from volans.transport.registry import EngineHandle
 
 class Sender:

@@ -23,7 +23,6 @@ from cython.cimports.volans.driver.image_pacing import (
     image_remove_subscriber,
     image_track_rebuild,
 )
-from cython.cimports.volans.driver.owners import PublicationImageOwner
 from cython.cimports.volans.driver.receive_owners import (
     ReceiveDestinationOwner,
     ReceiveEndpointOwner,
@@ -31,6 +30,7 @@ from cython.cimports.volans.driver.receive_owners import (
 from cython.cimports.volans.driver.receiver import Receiver
 from cython.cimports.volans.driver.receiver_cycle import receiver_on_received
 from cython.cimports.volans.driver.shared import SharedState
+from cython.cimports.volans.driver.stream_owners import PublicationImageOwner
 from cython.cimports.volans.memory.atomic import store_release_i64
 from cython.cimports.volans.memory.counters import CountersManager, counter_value_address
 from cython.cimports.volans.memory.layout import RING_OK, RingBuffer
@@ -38,13 +38,13 @@ from cython.cimports.volans.memory.ring_buffer import mpsc_ring_write
 from cython.cimports.volans.transport.contract import RxDatagram
 
 from volans.driver.agent_messages import decode_agent_message
-from volans.driver.owners import PublicationImageOwner as ImageOwnerFactory
 from volans.driver.raw_log import LogParameters, create_log_file
 from volans.driver.receive_owners import ReceiveDestinationOwner as DestinationOwnerFactory
 from volans.driver.receive_owners import ReceiveEndpointOwner as EndpointOwnerFactory
 from volans.driver.receiver import Receiver as ReceiverFactory
 from volans.driver.shared import SETTINGS
 from volans.driver.shared import SharedState as SharedStateFactory
+from volans.driver.stream_owners import PublicationImageOwner as ImageOwnerFactory
 from volans.memory.counters import CountersManager as CountersManagerFactory
 from volans.memory.mapped import MappedFile
 from volans.testing.transport_kit import EngineDriver

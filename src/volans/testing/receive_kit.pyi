@@ -2,10 +2,10 @@ from os import PathLike
 from types import TracebackType
 from typing import Any, Self
 
-from volans.driver.owners import PublicationImageOwner
 from volans.driver.receive_owners import ReceiveDestinationOwner, ReceiveEndpointOwner
 from volans.driver.receiver import Receiver
 from volans.driver.shared import SharedState
+from volans.driver.stream_owners import PublicationImageOwner
 from volans.memory.counters import CountersManager
 from volans.memory.mapped import MappedFile
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
 from volans.driver.naming.address import SocketAddress
 from volans.driver.naming.unresolved import PatientResolver, is_unresolved
-from volans.driver.owners import SendEndpointOwner
+from volans.driver.send_owners import SendEndpointOwner
 from volans.driver.udp_channel import UdpChannel
 from volans.protocol.counter_types import (
     MDC_DESTINATIONS_NAME,

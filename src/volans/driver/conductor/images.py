@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from volans.driver.conductor.log_resources import create_log, delete_log
 from volans.driver.naming.address import SocketAddress
-from volans.driver.owners import PublicationImageOwner
 from volans.driver.raw_log import LogParameters
+from volans.driver.stream_owners import PublicationImageOwner
 from volans.protocol.counter_types import (
     CUBIC_RTT_NAME,
     CUBIC_WINDOW_NAME,

@@ -17,7 +17,7 @@ from volans.driver.conductor.publication_links import (
 )
 from volans.driver.conductor.rejections import ipc_rejection_event
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
-from volans.driver.owners import IpcPublicationOwner
+from volans.driver.stream_owners import IpcPublicationOwner
 from volans.protocol.events import SubscriptionReady
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ from volans.driver.conductor.send_endpoints import SendEndpoints
 from volans.driver.conductor.spies import SpyLink
 from volans.driver.conductor.strategies import FlowControlChoice
 from volans.driver.conductor.subscriptions import SubscriptionLink, announce_unavailable
-from volans.driver.owners import NetworkPublicationOwner
+from volans.driver.stream_owners import NetworkPublicationOwner
 from volans.protocol.counter_types import (
     FLOW_CONTROL_RECEIVERS_NAME,
     SENDER_BPE_NAME,

@@ -1,15 +1,11 @@
-"""Python owners of the driver's C structs: made and freed by the control plane, lent to the agents by pointer."""
-from volans.driver.layout cimport IpcPublication, NetworkPublication, PublicationImage, SendChannelEndpoint
+"""Python owners of publications and images: made and freed by the control plane, lent to the agents by pointer."""
+from volans.driver.layout cimport IpcPublication, NetworkPublication, PublicationImage
 from volans.driver.receive_owners cimport ReceiveEndpointOwner
+from volans.driver.send_owners cimport SendEndpointOwner
 
 cdef class IpcPublicationOwner:
     cdef IpcPublication *state
     cdef readonly object log_file       # MappedFile
-    cdef readonly object shared_owner
-
-cdef class SendEndpointOwner:
-    cdef SendChannelEndpoint *state
-    cdef readonly object engine_handle
     cdef readonly object shared_owner
 
 cdef class NetworkPublicationOwner:
