@@ -135,7 +135,8 @@ def test_a_silent_driver_is_forgotten_and_found_again(drivers):
     drivers.network.down.add(address("10.0.0.2").sockaddr_bytes())
     drivers.run(TIMEOUT_MS + 1_500)
     assert a("b", socket.AF_INET) is None
-    assert a.neighbors == [] and a.names == {}
+    assert a.neighbors == []
+    assert a.names == {}
     assert ("removed", address("10.0.0.2")) in drivers.changes
     drivers.network.down.clear()
     drivers.run(1_200)
@@ -203,7 +204,8 @@ def test_an_entry_has_the_official_layout():
 def test_many_entries_go_into_several_frames():
     entries = [ResolutionEntry(b"n" * 100 + b"%d" % i, address("1.2.3.4")) for i in range(50)]
     frames = list(encode_frames(entries, 1408))
-    assert len(frames) > 1 and all(len(frame) <= 1408 for frame in frames)
+    assert len(frames) > 1
+    assert all(len(frame) <= 1408 for frame in frames)
     assert [e for frame in frames for e in decode_frame(frame)] == entries
 
 
@@ -232,7 +234,8 @@ def test_bad_datagrams_are_counted_and_change_nothing(drivers, data):
     drivers.network.waiting[at].append((data, address("10.0.0.7").sockaddr_bytes()))
     drivers.run(20)
     assert drivers.invalid_count == 1
-    assert a.names == {} and a.neighbors == []
+    assert a.names == {}
+    assert a.neighbors == []
 
 
 def test_strangers_cannot_fill_the_memory(drivers):

@@ -12,8 +12,6 @@ if TYPE_CHECKING:
     from volans.driver.config import DriverConfig
     from volans.transport.registry import EngineHandle
 
-LOSS_INTERCEPTOR = "loss"
-
 
 def default_socket_buffer_lengths() -> tuple[int, int]:
     """(send, receive) buffer bytes this system gives a UDP socket that asks for none."""
@@ -30,12 +28,16 @@ def make_engines(config: DriverConfig) -> tuple[EngineHandle, EngineHandle]:
         raise ConfigError("VOLANS_TRANSPORT", config.transport, " or ".join(registry.names()))
     sender = registry.create(config.transport, role="sender")
     receiver = registry.create(config.transport, role="receiver")
-    rate, seed = _incoming_loss(config)
-    if rate > 0:
+    if config.loss_rate > 0:
         from volans.transport.loss import LossEngine
 
-        sender = LossEngine(sender, rate=rate, seed=seed, direction="rx")
-        receiver = LossEngine(receiver, rate=rate, seed=seed + 1, direction="rx")
+        seed = config.loss_seed
+        sender = LossEngine(sender, rate=config.loss_rate, seed=seed, direction="rx")
+        receiver = LossEngine(receiver, rate=config.loss_rate, seed=seed + 1, direction="rx")
+    if config.incoming_interceptors or config.outgoing_interceptors:
+        from volans.driver.interceptors import intercept
+
+        sender, receiver = intercept(config, sender), intercept(config, receiver, role_number=1)
     if config.capture:
         from volans.transport.capture import CaptureEngine
 
@@ -49,18 +51,3 @@ def make_engines(config: DriverConfig) -> tuple[EngineHandle, EngineHandle]:
 def make_control_engine(config: DriverConfig) -> EngineHandle:
     """For the few datagrams of the control plane: plain sockets will do for every transport."""
     return registry.create("sockets", role="receiver")
-
-
-def _incoming_loss(config: DriverConfig) -> tuple[float, int]:
-    """Rate and seed of the loss to inject into what arrives (0: none)."""
-    if config.loss_rate > 0:
-        return config.loss_rate, config.loss_seed
-    if config.incoming_interceptors != LOSS_INTERCEPTOR or not config.loss_args:
-        return 0.0, 0
-    arguments = dict(item.split("=", 1) for item in config.loss_args.split("|") if "=" in item)
-    try:
-        return float(arguments.get("rate", "0")), int(arguments.get("seed", "0"))
-    except ValueError:
-        raise ConfigError(
-            "AERON_UDP_CHANNEL_TRANSPORT_BINDINGS_LOSS_ARGS", config.loss_args, "rate=…|seed=…"
-        ) from None

@@ -1,4 +1,4 @@
-from libc.stdint cimport int64_t
+from libc.stdint cimport int64_t, uint32_t
 from volans.transport.random_source cimport Random
 from volans.transport.registry cimport EngineHandle
 
@@ -12,6 +12,7 @@ cdef struct LossyDirection:
 cdef struct LossState:
     LossyDirection rx
     LossyDirection tx
+    uint32_t rx_type_mask               # bit 1 << frame type of those that may be lost
 
 cdef class LossEngine(EngineHandle):
     pass

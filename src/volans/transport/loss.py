@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import cython
 from cython import address, cast, cclass, cfunc, exceptval, nogil, pointer, sizeof
-from cython.cimports.libc.stdint import int32_t, uint8_t, uint64_t
+from cython.cimports.libc.stdint import int32_t, uint8_t, uint32_t, uint64_t
 from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.volans.protocol.layout import FrameHeader
 from cython.cimports.volans.transport.contract import (
     Address,
     Endpoint,
@@ -27,6 +28,8 @@ from cython.cimports.volans.transport.wrapper import (
 from volans.transport.errors import EngineClosedError
 
 _ops = cython.declare(EngineOps)
+cython.declare(ALL_TYPES=uint32_t)
+ALL_TYPES = 0xFFFFFFFF
 
 
 @cfunc
@@ -43,6 +46,19 @@ def is_lost(direction: pointer[LossyDirection], length: int32_t) -> cython.bint:
 @cfunc
 @nogil
 @exceptval(check=False)
+def is_of_type(type_mask: uint32_t, datagram: pointer[cython.const[RxDatagram]]) -> cython.bint:
+    frame_type: uint32_t
+    if type_mask == ALL_TYPES:
+        return True
+    if datagram.length < cast(int32_t, sizeof(FrameHeader)):
+        return False
+    frame_type = cast(uint32_t, cast(pointer[FrameHeader], datagram.data).type)
+    return frame_type < 32 and (type_mask >> frame_type) & 1 != 0
+
+
+@cfunc
+@nogil
+@exceptval(check=False)
 def rx_poll(engine: pointer[Engine], out: pointer[RxDatagram], limit: int32_t) -> int32_t:
     state: pointer[LossState] = cast(pointer[LossState], engine.private_state)
     inner: pointer[Engine] = wrapper_enter(engine)
@@ -50,7 +66,9 @@ def rx_poll(engine: pointer[Engine], out: pointer[RxDatagram], limit: int32_t) -
     kept: int32_t = 0
     i: int32_t
     for i in range(count):
-        if is_lost(address(state.rx), out[i].length):
+        if is_of_type(state.rx_type_mask, address(out[i])) and is_lost(
+            address(state.rx), out[i].length
+        ):
             inner.ops.rx_release(inner, address(out[i]), 1)
         else:
             if kept != i:
@@ -152,7 +170,8 @@ class LossEngine(EngineHandle):
     """Loses each datagram with probability ``rate``.
 
     ``handle`` is the engine to wrap (any, also a wrapper); closing this closes it. ``direction``
-    is "rx", "tx" or "both"; ``seed`` decides which datagrams go. Attributes ``rx_dropped_count``
+    is "rx", "tx" or "both"; ``seed`` decides which datagrams go; of those received only frames of
+    the types in ``rx_type_mask`` (bit ``1 << type``). Attributes ``rx_dropped_count``
     and ``tx_dropped_count``.
 
     Raises ValueError, EngineClosedError.
@@ -165,6 +184,7 @@ class LossEngine(EngineHandle):
         rate: float = 0.0,
         seed: int = 0,
         direction: str = "both",
+        rx_type_mask: int = 0xFFFFFFFF,
     ):
         engine: pointer[Engine] = cython.NULL
         if self.engine is not cython.NULL:
@@ -181,6 +201,7 @@ class LossEngine(EngineHandle):
         except BaseException:
             free(state)
             raise
+        state.rx_type_mask = cast(uint32_t, rx_type_mask & 0xFFFFFFFF)
         state.rx.rate = rate if direction != "tx" else 0.0
         state.tx.rate = rate if direction != "rx" else 0.0
         random_seed(address(state.rx.random), cast(uint64_t, seed & ((1 << 64) - 1)))

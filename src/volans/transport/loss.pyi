@@ -8,6 +8,7 @@ class LossEngine(EngineHandle):
         rate: float = 0.0,
         seed: int = 0,
         direction: str = "both",
+        rx_type_mask: int = 0xFFFFFFFF,
     ) -> None: ...
     @property
     def rx_dropped_count(self) -> int: ...

@@ -1,4 +1,4 @@
-"""The resolver a driver's settings ask for: the system's names, a table over them, gossip on top."""
+"""The resolver that the settings ask for: system names, a table over them, gossip on top."""
 
 from __future__ import annotations
 
