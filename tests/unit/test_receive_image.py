@@ -192,6 +192,15 @@ def test_a_heartbeat_behind_padding_beyond_the_window_says_that_all_the_window_w
     assert kit.system_counter(SystemCounter.HEARTBEATS_RECEIVED) == 1
 
 
+def test_a_sender_further_ahead_than_padding_reaches_keeps_no_image_alive(kit, image):
+    longest_message = 65536 // 8
+    kit.feed(heartbeat(WINDOW + longest_message))
+    assert kit.system_counter(SystemCounter.FLOW_CONTROL_OVER_RUNS) == 0
+    kit.feed(heartbeat(WINDOW + longest_message + 32))
+    assert kit.system_counter(SystemCounter.FLOW_CONTROL_OVER_RUNS) == 1
+    assert kit.system_counter(SystemCounter.HEARTBEATS_RECEIVED) == 1
+
+
 def test_a_heartbeat_too_far_ahead_is_an_over_run(kit, image):
     kit.feed(heartbeat(32, term_id=TERM_ID + 1))  # more than half a term beyond
     assert image.hwm == 0

@@ -140,7 +140,9 @@ def on_heartbeat(
 @nogil
 @exceptval(check=False)
 def is_behind_padding(image: pointer[PublicationImage], packet_position: int64_t) -> bint:
-    return packet_position <= image.last_overrun_threshold + image.log.term_length // 2
+    # Padding takes the place of a message that did not fit, at most an eighth of a term. A sender
+    # further ahead was let go by other receivers and answers no more: this image has to end.
+    return packet_position <= image.last_overrun_threshold + (image.log.term_length >> 3)
 
 
 @cfunc
