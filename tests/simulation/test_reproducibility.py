@@ -61,7 +61,16 @@ def test_many_seeds_meet_all_that_can_happen():
     assert {plan.driver_count for plan in plans} == {2, 3, 4}
     assert max(plan.fault.loss for plan in plans) == 0.3
     kinds = {each.kind for plan in plans for each in plan.disturbances}
-    assert kinds == {"driver_pause", "client_pause", "client_death", "partition"}
+    assert kinds == {
+        "driver_pause",
+        "driver_restart",
+        "driver_crash",
+        "client_pause",
+        "client_death",
+        "partition",
+    }
+    streams = {stream.kind for plan in plans for stream in plan.streams}
+    assert streams == {"udp", "ipc", "multicast", "dynamic", "manual", "receive"}
 
 
 def test_a_failing_seed_is_printed_and_repeats(capsys, monkeypatch):

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from volans.testing.simulator_checks import run_checks
+from volans.testing.simulator_groups import make_plan
 from volans.testing.simulator_ledger import SimulationError
-from volans.testing.simulator_plan import Plan, make_plan
+from volans.testing.simulator_plan import Plan
 from volans.testing.simulator_world import Hooks, World
 
 __all__ = ["Hooks", "SimulationError", "SimulationReport", "make_plan", "simulate"]

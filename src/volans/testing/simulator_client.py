@@ -28,11 +28,18 @@ class ClientActor:
         self.driver = driver
         self.name = f"client {number}"
         self.is_dead = False  # vanished without a word
+        self.generation = 0  # of its driver
         self.paused_until_ns = 0
         self.errors: list[BaseException] = []
         self.held: list[Any] = []
-        self.client: Client = connect(
-            world.drivers[driver].directory,
+        self.former: list[Client] = []
+        self.client = self._connect()
+
+    def _connect(self) -> Client:
+        world = self.world
+        self.generation = world.generations[self.driver]
+        return connect(
+            world.drivers[self.driver].directory,
             use_conductor_invoker=True,
             driver_timeout=DRIVER_TIMEOUT_MS / 1e3,
             keepalive_interval=KEEPALIVE_S,
@@ -59,14 +66,34 @@ class ClientActor:
         """Whether the application can go on using it."""
         return not self.is_dead and not self.client.is_closed
 
+    @property
+    def is_driver_gone(self) -> bool:
+        """Whether the driver it was connected to has ended, known to it or not."""
+        return self.world.is_down(self.driver) or (
+            self.generation != self.world.generations[self.driver]
+        )
+
+    @property
+    def is_returning(self) -> bool:
+        """Whether it will connect to the driver that follows its own."""
+        return not self.is_dead and self.client.is_closed and self.is_driver_gone
+
     def is_scheduled(self, now_ns: int) -> bool:
         """Whether its process gets the processor."""
         return not self.is_dead and now_ns >= self.paused_until_ns
 
     def step(self, now_ns: int, now_ms: int) -> int:
         """One duty cycle."""
-        if not self.is_scheduled(now_ns) or self.client.is_closed:
+        if not self.is_scheduled(now_ns):
             return 0
+        if self.client.is_closed:
+            if not self.is_returning or self.world.is_down(self.driver):
+                return 0
+            self.former.append(self.client)
+            self.client.close()
+            self.client = self._connect()
+            self.world.trace(f"{self.name} connects again")
+            return 1
         return self.client.do_work(now_ns, now_ms)
 
     def die(self) -> None:

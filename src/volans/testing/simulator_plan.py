@@ -16,6 +16,7 @@ S = 1_000_000_000
 TERM_LENGTH = 64 * 1024
 MAX_MESSAGE_LENGTH = TERM_LENGTH // 8
 FIRST_PORT = 40_100
+GROUP_TAG = 7
 ACTIVE_NS = 900 * MS  # publishers begin, and disturbances strike, within this time
 
 # Times of the drivers under test: the official relations, a fifth of the official lengths.
@@ -25,6 +26,10 @@ UNBLOCK_NS = 1_500 * MS
 LINGER_NS = 1_000 * MS
 CONNECTION_NS = 1_000 * MS
 DRIVER_TIMEOUT_MS = 1_500
+RECEIVER_TIMEOUT_NS = 1_000 * MS  # of a receiver in a flow-control group
+UNTETHERED_LIMIT_NS = 300 * MS
+UNTETHERED_LINGER_NS = 200 * MS
+UNTETHERED_RESTING_NS = 500 * MS
 LONGEST_TIMEOUT_NS = 2_000 * MS
 
 
@@ -67,41 +72,90 @@ class SubscriberPlan:
     limit: int
     gap_ns: int  # time between polls
     absences: tuple[tuple[int, int], ...]  # (from, to)
+    stalls: tuple[tuple[int, int], ...] = ()  # (from, to): subscribed, but not polling
+    is_tethered: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DestinationPlan:
+    """A destination of a publication or subscription; removed and added again at the times."""
+
+    channel: str
+    absences: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """One channel and stream id with its publishers and subscribers."""
+    """One channel and stream id with its publishers and subscribers.
+
+    Kinds: ``udp`` (one receiving driver), ``ipc``, ``multicast``, ``dynamic`` and ``manual``
+    (destinations of publications), ``receive`` (destinations of a subscription).
+    """
 
     number: int
-    kind: str  # "udp" or "ipc"
-    driver: int  # of the subscribers, and of everybody for ipc
+    kind: str
+    driver: int  # of the subscribers; of the publishers for groups; of everybody for ipc
     stream_id: int
     channel: str
     options: tuple[str, ...]  # of the publishers' channel
     is_reliable: bool
     publishers: tuple[PublisherPlan, ...]
     subscribers: tuple[SubscriberPlan, ...]
+    subscriber_options: tuple[str, ...] = ()
+    publisher_channels: tuple[str, ...] = ()  # taken in turn; empty: that of the subscribers
+    destinations: tuple[DestinationPlan, ...] = ()
+    tagged_drivers: tuple[int, ...] = ()  # whose receivers say a group tag
+    needed_drivers: tuple[int, ...] = ()  # without whose receivers nothing can be published
+    promised_drivers: tuple[int, ...] | None = None  # whose receivers miss nothing; None: all
 
     @property
-    def publisher_channel(self) -> str:
-        """Channel as the publishers say it."""
-        separator = "|" if "?" in self.channel else "?"
-        return (
-            separator.join((self.channel, "|".join(self.options))) if self.options else self.channel
+    def is_network(self) -> bool:
+        """Whether datagrams carry it."""
+        return self.kind != "ipc"
+
+    @property
+    def is_group(self) -> bool:
+        """Whether several receivers decide together how fast it goes."""
+        return self.kind in ("multicast", "dynamic", "manual")
+
+    def publisher_channel(self, number: int = 0) -> str:
+        """Channel as the publisher of this number says it."""
+        channels = self.publisher_channels or (self.channel,)
+        return _with_options(channels[number % len(channels)], self.options)
+
+    def subscriber_channel(self, plan: SubscriberPlan, driver: int, host: str) -> str:
+        """Channel as a subscriber at a driver says it."""
+        tether = () if plan.is_tethered else ("tether=false",)
+        if plan.is_spy:
+            source = (self.publisher_channels or (self.channel,))[0]
+            return _with_options(f"aeron-spy:{source}", tether)
+        return _with_options(
+            self.channel.replace("{host}", host),
+            (
+                *self.subscriber_options,
+                *(() if self.is_reliable else ("reliable=false",)),
+                *((f"gtag={GROUP_TAG}",) if driver in self.tagged_drivers else ()),
+                *tether,
+            ),
         )
 
-    @property
-    def subscriber_channel(self) -> str:
-        """Channel as the subscribers say it."""
-        return self.channel if self.is_reliable else f"{self.channel}|reliable=false"
+    def promises(self, plan: SubscriberPlan, driver: int) -> bool:
+        """Whether a subscriber at a driver may miss nothing and lose no image."""
+        promised = self.promised_drivers
+        return plan.is_tethered and (promised is None or plan.is_spy or driver in promised)
+
+
+def _with_options(channel: str, options: tuple[str, ...]) -> str:
+    if not options:
+        return channel
+    return ("|" if "?" in channel else "?").join((channel, "|".join(options)))
 
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
     """Something unusual: who is hit, from when to when."""
 
-    kind: str  # driver_pause, client_pause, client_death, partition
+    kind: str  # driver_pause, driver_restart, driver_crash, client_pause, client_death, partition
     target: int
     other: int
     start_ns: int
@@ -110,7 +164,8 @@ class Disturbance:
     @property
     def is_long(self) -> bool:
         """Whether time-outs may strike because of it."""
-        return self.kind == "client_death" or self.end_ns - self.start_ns >= 200 * MS
+        always = ("client_death", "driver_restart", "driver_crash")
+        return self.kind in always or self.end_ns - self.start_ns >= 200 * MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,16 +189,20 @@ class Plan:
         lines.append(f"  {self.fault}")
         for stream in self.streams:
             lines.append(
-                f"  stream {stream.stream_id} {stream.subscriber_channel} {stream.options}"
+                f"  stream {stream.stream_id} {stream.kind} {stream.channel} "
+                f"{stream.subscriber_options} {stream.publisher_channels} {stream.options}"
+                f"{'' if stream.is_reliable else ' unreliable'}, tagged {stream.tagged_drivers}, "
+                f"needed {stream.needed_drivers}, promised {stream.promised_drivers}"
             )
+            lines += [f"    {destination}" for destination in stream.destinations]
             lines += [f"    {publisher}" for publisher in stream.publishers]
             lines += [f"    {subscriber}" for subscriber in stream.subscribers]
         lines += [f"  {disturbance}" for disturbance in self.disturbances]
         return "\n".join(lines)
 
 
-def make_plan(seed: int) -> Plan:
-    """The plan of a seed."""
+def make_basic_plan(seed: int) -> Plan:
+    """The plan of a seed without groups: unicast, IPC and spies, pauses, deaths, partitions."""
     random = Random(f"volans-simulation {seed}")
     driver_count = random.choice((2, 2, 2, 3, 3, 4))
     client_drivers = tuple(
@@ -184,12 +243,12 @@ def _stream(
     # Mostly from elsewhere; a driver may also send to itself.
     remote = [i for i, at in enumerate(client_drivers) if at != driver or random.random() < 0.2]
     sources = local if kind == "ipc" else remote or local
-    publishers = tuple(_publisher(random, sources) for _ in range(random.choice((1, 1, 2, 3))))
-    subscribers = [_subscriber(random, local, False) for _ in range(random.choice((1, 1, 2)))]
+    publishers = tuple(draw_publisher(random, sources) for _ in range(random.choice((1, 1, 2, 3))))
+    subscribers = [draw_subscriber(random, local, False) for _ in range(random.choice((1, 1, 2)))]
     if kind == "udp" and random.random() < 0.25:
         at = client_drivers[publishers[0].client]
         nearby = [i for i, driver_of in enumerate(client_drivers) if driver_of == at]
-        subscribers.append(_subscriber(random, nearby, True))
+        subscribers.append(draw_subscriber(random, nearby, True))
     mtu = random.choice((0, 0, 576, 8192))
     options = [f"mtu={mtu}"] if mtu else []
     if all(publisher.is_exclusive for publisher in publishers) and random.random() < 0.5:
@@ -214,7 +273,8 @@ def _stream(
     )
 
 
-def _publisher(random: Random, clients: list[int]) -> PublisherPlan:
+def draw_publisher(random: Random, clients: list[int]) -> PublisherPlan:
+    """A publisher of one of the clients."""
     shortest, longest, count = random.choice(
         (
             (1, 1, 200),
@@ -239,7 +299,8 @@ def _publisher(random: Random, clients: list[int]) -> PublisherPlan:
     )
 
 
-def _subscriber(random: Random, clients: list[int], is_spy: bool) -> SubscriberPlan:
+def draw_subscriber(random: Random, clients: list[int], is_spy: bool) -> SubscriberPlan:
+    """A subscriber of one of the clients."""
     absences = []
     if random.random() < 0.25:
         begin = random.randrange(100 * MS, ACTIVE_NS)

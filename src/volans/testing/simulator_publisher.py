@@ -5,7 +5,9 @@ from __future__ import annotations
 from random import Random
 from typing import TYPE_CHECKING, Any
 
+from volans.errors import VolansError
 from volans.protocol.counter_types import CounterType
+from volans.testing.simulator_destinations import Destinations
 from volans.testing.simulator_ledger import Ledger, SimulationError, framed_length, payload_of
 from volans.testing.simulator_plan import TERM_LENGTH
 
@@ -34,6 +36,7 @@ class PublisherActor:
         self.number = number
         self.name = f"publisher {number} of stream {stream.stream_id}"
         self.owner = world.clients[plan.client]
+        self.generation = self.owner.generation
         self.random = Random(f"volans-simulation {seed} publisher {number}")
         self.publication: Any = None
         self.registration_id: int | None = None
@@ -42,6 +45,7 @@ class PublisherActor:
         self.published_count = 0
         self.due_ns = world.start_ns + plan.start_ns
         self.messages: list[bytes] = []  # to be published next
+        self.destinations = self._destinations()
         self.is_over = False
 
     @property
@@ -56,14 +60,31 @@ class PublisherActor:
 
     def step(self, now_ns: int) -> int:
         """Register, then publish when it is time; the work count."""
+        if not self.is_over and self.generation != self.owner.generation:
+            self._begin_again()
         if self.is_over or now_ns < self.due_ns or not self.owner.is_scheduled(now_ns):
             return 0
         if not self.owner.is_usable:
-            self._end()
+            if not self.owner.is_returning:
+                self._end()
             return 0
+        try:
+            return self._work(now_ns)
+        except VolansError:
+            if not self.owner.is_driver_gone:
+                raise
+            return 0
+
+    def _work(self, now_ns: int) -> int:
         if self.publication is None:
             return self._register()
+        if not self.destinations.are_settled:
+            changed = self.destinations.step(self.owner.client, self.publication, now_ns)
+            if changed:
+                return changed
         if self.is_done:
+            if self.plan.closes_when_done and self.destinations.are_settled:
+                self.close()
             return 0
         self.due_ns = now_ns + round(self.plan.gap_ns * self.random.uniform(0.5, 1.5))
         work = 0
@@ -75,6 +96,19 @@ class PublisherActor:
             self._finish()
         return work
 
+    def _destinations(self) -> Destinations:
+        plans = self.stream.destinations if self.stream.kind == "manual" else ()
+        return Destinations(self.world, self.name, plans)
+
+    def _begin_again(self) -> None:
+        """The client connected to a new driver: what there was is gone."""
+        self.generation = self.owner.generation
+        if self.ledger is not None:
+            self.ledger.users.discard(self)
+        self.publication = self.registration_id = self.ledger = self.counter_ids = None
+        self.messages = []
+        self.destinations = self._destinations()
+
     def _register(self) -> int:
         client = self.owner.client
         if self.registration_id is None:
@@ -83,7 +117,8 @@ class PublisherActor:
                 if self.plan.is_exclusive
                 else client.async_add_publication
             )
-            self.registration_id = add(self.stream.publisher_channel, self.stream.stream_id)
+            channel = self.stream.publisher_channel(self.number)
+            self.registration_id = add(channel, self.stream.stream_id)
             return 1
         publication = client.get_publication(self.registration_id)
         if publication is None:
@@ -91,7 +126,7 @@ class PublisherActor:
         self.publication = publication
         self.ledger = self.world.ledger_for(self.stream, publication, self)
         self.world.trace(f"{self.name} has session {publication.session_id}")
-        if self.stream.kind == "udp":
+        if self.stream.is_network:
             counters = self.world.drivers[self.owner.driver].counters
             found = [
                 counters.find(kind, publication.original_registration_id) for kind in _SENDER_KINDS
@@ -191,7 +226,7 @@ class PublisherActor:
             self.world.note_death(self.owner.number)
             self.owner.die()
             self._end()
-        elif self.plan.closes_when_done:
+        elif self.plan.closes_when_done and self.destinations.are_settled:
             self.close()
 
     def close(self) -> None:

@@ -6,7 +6,8 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from volans.client.results import ControlledAction
-from volans.errors import ClientClosedError
+from volans.errors import VolansError
+from volans.testing.simulator_destinations import Destinations
 from volans.testing.simulator_ledger import Cursor, Ledger, SimulationError
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ class SubscriberActor:
         self.plan = plan
         self.name = f"subscriber {number} of stream {stream.stream_id}"
         self.owner = world.clients[plan.client]
+        self.generation = self.owner.generation
+        self.is_promised = stream.promises(plan, self.owner.driver)
         self.random = Random(f"volans-simulation {world.plan.seed} {self.name}")
         self.subscription: Any = None
         self.registration_id: int | None = None
@@ -35,6 +38,8 @@ class SubscriberActor:
         self.absences = [
             (world.start_ns + begin, world.start_ns + end) for begin, end in plan.absences
         ]
+        self.stalls = [(world.start_ns + begin, world.start_ns + end) for begin, end in plan.stalls]
+        self.destinations = self._destinations()
         self.is_over = False
         self.drains = False
         self.on_message = world.hooks.message_handler(self, self._on_message)
@@ -56,15 +61,33 @@ class SubscriberActor:
 
     def step(self, now_ns: int) -> int:
         """Register, poll, go away and come back; the work count."""
+        if not self.is_over and self.generation != self.owner.generation:
+            self._begin_again()
         if self.is_over or not self.owner.is_scheduled(now_ns):
             return 0
         if not self.owner.is_usable:
-            self._end("the client ended")
+            if not self.owner.is_returning:
+                self._end("the client ended")
             return 0
         if now_ns < self.due_ns:
             return 0
+        try:
+            return self._work(now_ns)
+        except VolansError:
+            if self.owner.is_usable and not self.owner.is_driver_gone:
+                raise
+            return 0
+
+    def _work(self, now_ns: int) -> int:
         if self.subscription is None:
             return self._register()
+        if not self.destinations.are_settled:
+            changed = self.destinations.step(self.owner.client, self.subscription, now_ns)
+            if changed:
+                return changed
+        if self.stalls and now_ns >= self.stalls[0][0]:
+            _, self.due_ns = self.stalls.pop(0)
+            return 0
         if self.absences and now_ns >= self.absences[0][0]:
             _, self.due_ns = self.absences.pop(0)
             self.close_subscription()
@@ -72,21 +95,32 @@ class SubscriberActor:
         self.due_ns = now_ns + (0 if self.drains else self.plan.gap_ns)
         return self._poll()
 
+    def _destinations(self) -> Destinations:
+        plans = self.stream.destinations if self.stream.kind == "receive" else ()
+        return Destinations(self.world, self.name, plans, "receive")
+
+    def _begin_again(self) -> None:
+        """The client connected to a new driver: what there was is gone."""
+        self.generation = self.owner.generation
+        for cursor in self.cursors.values():
+            cursor.was_closed = True
+        self.finished += self.cursors.values()
+        self.cursors.clear()
+        self.subscription = self.registration_id = None
+        self.destinations = self._destinations()
+
     def _register(self) -> int:
         client = self.owner.client
         if self.registration_id is None:
-            channel = self.stream.subscriber_channel
+            host = self.world.plan.host(self.driver)
             self.registration_id = client.async_add_subscription(
-                f"aeron-spy:{self.stream.channel}" if self.plan.is_spy else channel,
+                self.stream.subscriber_channel(self.plan, self.driver, host),
                 self.stream.stream_id,
                 on_available_image=self._on_available_image,
                 on_unavailable_image=self._on_unavailable_image,
             )
             return 1
-        try:
-            self.subscription = client.get_subscription(self.registration_id)
-        except ClientClosedError:
-            self._end("the client ended")
+        self.subscription = client.get_subscription(self.registration_id)
         return 0 if self.subscription is None else 1
 
     def _poll(self) -> int:
@@ -124,7 +158,7 @@ class SubscriberActor:
         self._attach(cursor)
         self.world.trace(f"{cursor.name}: unavailable, {cursor.delivered_count} delivered")
         self.finished.append(cursor)
-        if self.is_over or cursor.was_closed or cursor.ledger is None:
+        if self.is_over or cursor.was_closed or cursor.ledger is None or not self.is_promised:
             return
         if cursor.missing_count and not self.world.is_image_excused(self, cursor):
             raise SimulationError(
@@ -177,6 +211,7 @@ class SubscriberActor:
         self.subscription.close()
         self.subscription = None
         self.registration_id = None
+        self.destinations = self._destinations()
 
     def close(self) -> None:
         """Close it for good."""

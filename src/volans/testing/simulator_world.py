@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import socket
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Any
 
 from volans.driver.config import DriverConfig
 from volans.driver.media_driver import MediaDriver
+from volans.driver.naming.address import SocketAddress
+from volans.driver.naming.interfaces import InterfaceAddress
 from volans.driver.naming.resolve import DefaultResolver
+from volans.memory import ManyToOneRingBuffer
 from volans.memory.clocks import ManualClock
 from volans.memory.error_log import ErrorLogReader
+from volans.protocol.cnc import CncFile
+from volans.protocol.counter_types import SystemCounter
 from volans.testing.simulator_client import ClientActor
 from volans.testing.simulator_ledger import Ledger, SimulationError, framed_length
 from volans.testing.simulator_plan import (
@@ -22,8 +28,12 @@ from volans.testing.simulator_plan import (
     LINGER_NS,
     MAX_MESSAGE_LENGTH,
     MS,
+    RECEIVER_TIMEOUT_NS,
     TERM_LENGTH,
     UNBLOCK_NS,
+    UNTETHERED_LIMIT_NS,
+    UNTETHERED_LINGER_NS,
+    UNTETHERED_RESTING_NS,
     US,
     Disturbance,
     Plan,
@@ -104,6 +114,10 @@ class World:
         self._pending = sorted(plan.disturbances, key=lambda each: each.start_ns)
         self._partitions: list[tuple[int, Disturbance]] = []
         self._paused_until_ns = [0] * plan.driver_count
+        self.generations = [0] * plan.driver_count  # one more with every driver that ends
+        self._down_until_ns: dict[int, int] = {}
+        self.former_errors: list[tuple[int, str]] = []
+        self.former_retransmitted_bytes = 0
         self.network = SimulatedNetwork(plan.seed)
         fault = plan.fault
         self.network.configure(
@@ -148,8 +162,14 @@ class World:
             publication_connection_timeout_ns=CONNECTION_NS,
             status_message_timeout_ns=40 * MS,
             counter_free_to_reuse_ns=50 * MS,
+            flow_control_receiver_timeout_ns=RECEIVER_TIMEOUT_NS,
+            untethered_window_limit_timeout_ns=UNTETHERED_LIMIT_NS,
+            untethered_linger_timeout_ns=UNTETHERED_LINGER_NS,
+            untethered_resting_timeout_ns=UNTETHERED_RESTING_NS,
+            dir_delete_on_start=True,
             driver_timeout_ms=DRIVER_TIMEOUT_MS,
         ).replace(**self.hooks.settings())
+        interface = InterfaceAddress("net0", 1, SocketAddress(socket.AF_INET, host, 0), 24)
         engines = tuple(
             self.hooks.engine(self, number, role, self.network.engine(host, role=role))
             for role in ("sender", "receiver")
@@ -157,11 +177,17 @@ class World:
         return MediaDriver(
             config,
             engines=(engines[0], engines[1]),
-            resolver=DefaultResolver(lookup=lambda *_: None, interfaces=list),
+            resolver=DefaultResolver(lookup=self._lookup, interfaces=lambda: [interface]),
             clock_ns=self.clock,
             clock_ms=self.clock.epoch_ms,
             random_seed=self._random.getrandbits(62),
         )
+
+    def _lookup(self, name: str, family: int) -> SocketAddress | None:
+        """``host-3`` is 10.0.0.3."""
+        if not name.startswith("host-") or family != socket.AF_INET:
+            return None
+        return SocketAddress(family, f"10.0.0.{name.removeprefix('host-')}", 0)
 
     # --- time ------------------------------------------------------------
 
@@ -184,7 +210,7 @@ class World:
         first = self.step_count % turns
         for turn in range(turns):
             number = (first + turn) % turns
-            if now_ns >= self._paused_until_ns[number]:
+            if now_ns >= self._paused_until_ns[number] and number not in self._down_until_ns:
                 work += self.drivers[number].do_work(now_ns, now_ms)
         for client in self.clients:
             work += client.step(now_ns, now_ms)
@@ -222,6 +248,8 @@ class World:
             until_ns = now_ns + each.end_ns - each.start_ns
             if each.kind == "driver_pause":
                 self._paused_until_ns[each.target] = until_ns
+            elif each.kind in ("driver_restart", "driver_crash"):
+                self._end_driver(each.target, each.kind == "driver_crash", until_ns)
             elif each.kind == "client_pause":
                 self.clients[each.target].paused_until_ns = until_ns
             elif each.kind == "client_death":
@@ -234,6 +262,32 @@ class World:
             if now_ns >= until_ns:
                 self._partitions.remove((until_ns, each))
                 self.network.heal(self.plan.host(each.target), self.plan.host(each.other))
+        for number, until_ns in list(self._down_until_ns.items()):
+            if now_ns >= until_ns:
+                del self._down_until_ns[number]
+                self.drivers[number] = self._driver(self.directory, number)
+                self.trace(f"{now_ns} driver {number} is there again")
+
+    def _end_driver(self, number: int, is_crash: bool, until_ns: int) -> None:
+        """It is gone until a new one comes; after a crash its clients have to find out."""
+        driver = self.drivers[number]
+        if number in self._down_until_ns:
+            return
+        self.former_errors += [(number, text) for text in self.error_log_of(driver)]
+        self.former_retransmitted_bytes += driver.counters.value(SystemCounter.RETRANSMITTED_BYTES)
+        with CncFile.attach(driver.directory, timeout_s=0, require_alive=False) as cnc:
+            commands = ManyToOneRingBuffer(cnc.to_driver_buffer)
+            last_heartbeat_ms = commands.consumer_heartbeat_ms
+            driver.close()
+            if is_crash:
+                commands.consumer_heartbeat_ms = last_heartbeat_ms
+            del commands
+        self.generations[number] += 1
+        self._down_until_ns[number] = until_ns
+
+    def is_down(self, driver: int) -> bool:
+        """Whether a driver has ended and its successor is not there yet."""
+        return driver in self._down_until_ns
 
     def fail(self, error: SimulationError) -> None:
         """A check failed where its exception would be swallowed: the next step raises it."""
@@ -246,8 +300,12 @@ class World:
         return (
             not self._pending
             and not self._partitions
+            and not self._down_until_ns
             and all(now_ns >= until_ns for until_ns in self._paused_until_ns)
-            and all(client.is_dead or client.is_scheduled(now_ns) for client in self.clients)
+            and all(
+                client.is_dead or (client.is_scheduled(now_ns) and not client.is_driver_gone)
+                for client in self.clients
+            )
         )
 
     def note_death(self, client: int) -> None:
@@ -257,7 +315,7 @@ class World:
     def is_excused(self, driver: int, client: int) -> bool:
         """Whether something long hit a driver or a client."""
         return client in self._deaths or any(
-            (each.kind == "driver_pause" and each.target == driver)
+            (each.kind.startswith("driver_") and each.target == driver)
             or (each.kind == "client_pause" and each.target == client)
             for each in self._struck
             if each.is_long
@@ -278,7 +336,7 @@ class World:
         if self.is_excused(subscriber.driver, subscriber.owner.number):
             return True
         return any(
-            (each.kind == "driver_pause" and each.target in ends)
+            (each.kind.startswith("driver_") and each.target in ends)
             or (each.kind == "partition" and {each.target, each.other} == ends)
             or (each.kind == "client_pause" and self._publishes(each.target, cursor))
             for each in self._struck
@@ -300,7 +358,8 @@ class World:
                 continue
             counters = self.drivers[publisher.owner.driver].counters
             position, limit, publisher_limit = map(counters.value, publisher.counter_ids)
-            if position > limit + MAX_PADDING:
+            # The limit of a group goes back when somebody joins it further behind.
+            if position > limit + MAX_PADDING and not publisher.stream.is_group:
                 raise SimulationError(
                     f"{publisher.name}: sent up to {position}, the receiver allowed {limit}"
                 )
@@ -348,6 +407,8 @@ class World:
         """Let go of everything, whatever state it is in."""
         for client in self.clients:
             client.held.clear()
+            for former in client.former:
+                former.close()
             if not client.client.is_closed:
                 client.client._conductor.abandon()
             client.client.close()
