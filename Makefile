@@ -5,6 +5,8 @@ BIN    := $(VENV)/bin
 JOBS   ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
 PYTEST_ARGS ?= -n $(JOBS) --dist loadfile -q
 SEEDS  ?= 2000
+INPUTS ?= 1000000
+MINUTES ?= 10
 
 # The compiler: yours when you set CC, else the first that is there, behind ccache when that is there.
 ifeq ($(origin CC),default)
@@ -18,9 +20,15 @@ SOURCES := $(shell find src -name '*.py' -o -name '*.pxd')
 PLAIN_LAYERS = $(shell $(BIN)/python tools/modules.py plain stubs)
 STUBBED_MODULES = $(shell $(BIN)/python tools/modules.py stubbed)
 VERIFY_DIR := build/verify
+FUZZ_TESTS := tests/fuzz tests/property/test_protocol_hostile_inputs.py
+ADDRESS_TESTS := tests/unit/test_memory_litmus.py tests/unit/test_ring_buffer_layout.py \
+	tests/unit/test_log_append.py tests/unit/test_receive_image.py tests/fuzz tests/property \
+	tests/unit/test_publication_sending.py tests/simulation/test_seeds_first_half.py
+THREAD_TESTS := tests/unit/test_memory_litmus.py tests/unit/test_queues.py \
+	tests/property/test_log_threads.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test build verify lint types stubs floors hints table bench soak fix lock clean distclean
+.PHONY: help demo test build verify lint types stubs floors hints table bench simulate fuzz sanitize soak grid fix lock clean distclean
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,13 +48,27 @@ verify: build  ## the read-only gate: lint, types, stubs, floors, performance hi
 bench: build  ## compare with pyaeron and pyzmq in one interleaved run (see benchmarks/)
 	@$(BIN)/python -m benchmarks
 
-soak: build  ## simulate many seeds (SEEDS=2000); a failing seed is printed
-	@$(BIN)/volans-sim --seeds $(SEEDS)
+simulate: build  ## simulate many seeds (SEEDS=2000); a failing seed is printed
+	@$(BIN)/volans-sim --seeds $(SEEDS) --jobs $(JOBS)
 
-fix: $(VENV)/.tools $(VENV)/.package  ## format, repair what the linter can repair, write the feature table anew
+fuzz: build  ## feed each decoder of driver, client and tools INPUTS=1000000 hostile inputs
+	@VOLANS_FUZZ_INPUTS=$(INPUTS) $(BIN)/python -m pytest -n $(JOBS) --timeout=0 -q $(FUZZ_TESTS)
+
+sanitize: $(VENV)/.tools  ## tests of memory under ASan and UBSan, of races under TSan (own builds)
+	@tools/sanitize.sh address $(BIN)/python $(ADDRESS_TESTS)
+	@tools/sanitize.sh thread $(BIN)/python $(THREAD_TESTS)
+
+soak: build  ## churn clients and streams under load and loss for MINUTES=10; nothing may grow
+	@$(BIN)/python tests/system/soak.py --minutes $(MINUTES)
+
+grid: build  ## write tests/simulation/loss_grid.txt anew: what loss costs
+	@$(BIN)/python -m volans.testing.loss_grid --write tests/simulation/loss_grid.txt
+
+fix: $(VENV)/.tools $(VENV)/.package  ## format, repair what the linter can repair, write the generated pages anew
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 	@$(BIN)/python tools/compatibility.py --write
+	@$(BIN)/python tools/state_machines.py
 	@$(BIN)/python tools/configuration.py --write
 
 lock:  ## write requirements-dev.lock anew from the ranges in pyproject.toml
