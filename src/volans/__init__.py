@@ -20,6 +20,13 @@ if TYPE_CHECKING:
     from volans.client.connect import Client, connect
     from volans.client.counters import Counter
     from volans.client.exclusive_publication import ExclusivePublication
+    from volans.client.fragment_assembler import (
+        AssembledHeader,
+        ControlledFragmentAssembler,
+        FragmentAssembler,
+        ImageControlledFragmentAssembler,
+        ImageFragmentAssembler,
+    )
     from volans.client.header import Header
     from volans.client.image import Image, ReentrantPollError
     from volans.client.log_file import CorruptLogError, LogFileError
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
 __version__ = VERSION
 
 _MODULES = {
+    "AssembledHeader": "client.fragment_assembler",
     "Batch": "client.batch",
     "Buffer": "client.buffer",
     "ChannelStatus": "client.results",
@@ -73,6 +81,7 @@ _MODULES = {
     "CncVersionError": "errors",
     "ConfigError": "errors",
     "ControlledAction": "client.results",
+    "ControlledFragmentAssembler": "client.fragment_assembler",
     "CorruptLogError": "client.log_file",
     "Counter": "client.counters",
     "CountersReader": "memory.counters",
@@ -81,8 +90,11 @@ _MODULES = {
     "DriverTimeoutError": "errors",
     "ErrorCode": "protocol.error_codes",
     "ExclusivePublication": "client.exclusive_publication",
+    "FragmentAssembler": "client.fragment_assembler",
     "Header": "client.header",
     "Image": "client.image",
+    "ImageControlledFragmentAssembler": "client.fragment_assembler",
+    "ImageFragmentAssembler": "client.fragment_assembler",
     "InvalidChannelError": "protocol.channel_uri",
     "LogFileError": "client.log_file",
     "MaxPositionExceededError": "errors",

@@ -13,6 +13,7 @@ from client_driver import (
     connected_pair,
     driver,
     errors,
+    poll_until,
     stream_id,
     udp_channel,
 )
@@ -118,6 +119,32 @@ def test_positions_and_reserved_value(client, stream_id):
     assert header.term_id == publication.initial_term_id
     assert (header.term_offset, header.position, header.flags) == (0, 64, 0xC0)
     assert (header.frame_length, header.type) == (42, 1)
+
+
+@pytest.mark.parametrize("way", ["offer", "publish"])
+def test_reserved_values_can_be_made_of_the_message(client, stream_id, way):
+    publication, subscription = connected_pair(client, stream_id, fragments=True)
+    shared = client.add_publication("aeron:ipc", stream_id)
+    await_that(lambda: subscription.image_count == 2 and shared.available_window)
+    got = []
+    for sender in (publication, shared):
+        for message in (b"short", bytearray(b"x" * 3000), [b"one ", b"two"]):
+            getattr(sender, way)(message, reserved_value=lambda given: 1000 + len(given))
+    poll_until(
+        subscription.poll,
+        lambda _buffer, header: got.append(header.reserved_value),
+        lambda: len(got) == 10,
+    )
+    assert sorted(got) == sorted([1005, *[4000] * 3, 1002] * 2)
+
+    def fail(_message):
+        raise LookupError("no value")
+
+    with pytest.raises(LookupError):
+        publication.offer(b"not sent", reserved_value=fail)
+    with pytest.raises(OverflowError):
+        publication.offer(b"not sent", reserved_value=1 << 63)
+    assert subscription.poll(lambda _buffer, header: got.append(header)) == 0
 
 
 @pytest.mark.parametrize("exclusive", [False, True])

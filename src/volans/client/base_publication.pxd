@@ -20,4 +20,5 @@ cdef class BasePublication:
     cdef readonly int32_t channel_status_id
     cdef int64_t append_object(self, object message, int64_t reserved_value) except? -1000
     cdef int64_t append_pieces(self, object pieces, int64_t reserved_value) except? -1000
+    cdef int64_t reserved_value_of(self, object given, object message) except? -1
     cdef object outcome(self, int64_t code, object message)

@@ -107,21 +107,29 @@ class BasePublication:
 
     # --- publishing ----------------------------------------------------------------------
 
-    def publish(self, message, timeout: float | None = 5.0, reserved_value: int64_t = 0) -> None:
+    def publish(self, message, timeout: float | None = 5.0, reserved_value=None) -> None:
         """Offer until the message is accepted, at most ``timeout`` seconds (None: for ever).
 
         Waits for a first subscriber as well as for room. Raises PublishTimeoutError, which
         says what held it up, and what ``offer`` raises. In invoker mode the client's work is
-        done meanwhile.
+        done meanwhile. ``reserved_value``: as for ``offer``.
         """
-        result = self._offer_slowly(message, reserved_value)
+        reserved: int64_t = 0
+        if reserved_value is not None:
+            reserved = self.reserved_value_of(reserved_value, message)
+        result = self._offer_slowly(message, reserved)
         if result is True:
             return
         waiter = self.conductor.waiter(timeout)
         while result is not True:
             if not waiter.idle():
                 raise PublishTimeoutError(result, timeout, _LIMITED_BY[result])
-            result = self._offer_slowly(message, reserved_value)
+            result = self._offer_slowly(message, reserved)
+
+    @cfunc
+    @exceptval(-1, check=True)
+    def reserved_value_of(self, given: object, message: object) -> int64_t:
+        return given(message) if callable(given) else given
 
     def _offer_slowly(self, message, reserved_value: int64_t):
         if self.closed != 0:

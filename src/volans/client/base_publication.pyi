@@ -1,4 +1,4 @@
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -33,7 +33,7 @@ class BasePublication:
         self,
         message: Buffer | Sequence[Buffer],
         timeout: float | None = 5.0,
-        reserved_value: int = 0,
+        reserved_value: int | Callable[[Any], int] | None = None,
     ) -> None: ...
     def try_claim(self, length: int) -> Claim | OfferResult: ...
     def offer_batch(self, messages: Buffer | Sequence[Buffer | Sequence[Buffer]] | Any) -> int: ...

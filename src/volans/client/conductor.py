@@ -267,8 +267,29 @@ class Conductor:
                 raise ValueError(f"registration id {registration_id} is not known to this client")
             if not registration.done.is_set():
                 self.check_open()
+                if registration.abandoned:
+                    raise ValueError(f"registration id {registration_id} was cancelled")
                 return None
             return self._finish(registration)
+
+    def cancel(self, registration_id: int) -> bool:
+        """Take an add back: what it brings, or has brought unasked for, is removed."""
+        with self.lock:
+            registration = self.registrations.get(registration_id)
+            if registration is None:
+                if registration_id in self.resources:
+                    return False
+                raise ValueError(f"registration id {registration_id} is not known to this client")
+            if registration.kind not in CANCELLABLE:
+                raise ValueError(f"only adds can be cancelled, not a {registration.describe()}")
+            if not registration.done.is_set():
+                registration.abandoned = True
+                return True
+            self.registrations.pop(registration_id)
+            result = registration.result
+        if result is not None:
+            result.close()
+        return True
 
     def _finish(self, registration: Registration) -> Any:
         if not registration.abandoned:
@@ -350,6 +371,22 @@ class Conductor:
                     client_id, id_, counter.registration_id
                 )
             )
+
+    def async_remove(
+        self, resource: Any, command: Callable[[int, int, int], commands.Command]
+    ) -> int:
+        """Give a publication, subscription or counter back; the id to ask for the answer by."""
+        with self.lock:
+            if resource.is_closed:
+                raise ClientClosedError(f"{resource!r} is closed already")
+            number = resource.registration_id
+            operation = self.register(
+                Kind.OPERATION, lambda client_id, id_: command(client_id, id_, number)
+            )
+            # Its close() finds nothing to tell the driver any more.
+            self.resources.pop(number, None)
+        resource.close()
+        return operation
 
     def _tell(self, make: Callable[[int, int], commands.Command]) -> None:
         """Send a command whose answer does not matter."""
@@ -512,6 +549,14 @@ class Conductor:
             self._end_all()
             self.calls.clear()
 
+
+CANCELLABLE = (
+    Kind.PUBLICATION,
+    Kind.EXCLUSIVE_PUBLICATION,
+    Kind.SUBSCRIPTION,
+    Kind.COUNTER,
+    Kind.STATIC_COUNTER,
+)
 
 _DESTINATION_COMMANDS = {
     "add": commands.AddDestination,

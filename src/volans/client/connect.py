@@ -310,6 +310,35 @@ class Client:
         """Ask to receive from a channel no longer; the id for :meth:`is_done`."""
         return self._conductor.async_change_destination(owner, "remove-receive", channel)
 
+    def async_remove_publication(self, publication: Publication | ExclusivePublication) -> int:
+        """Close a publication; the id for :meth:`is_done`, which tells when the driver has."""
+        revoke = getattr(publication, "revoke_on_close", False)
+        return self._conductor.async_remove(
+            publication,
+            lambda client_id, id_, number: commands.RemovePublication(
+                client_id, id_, number, revoke
+            ),
+        )
+
+    def async_remove_subscription(self, subscription: Subscription) -> int:
+        """Close a subscription; the id for :meth:`is_done`, which tells when the driver has."""
+        return self._conductor.async_remove(subscription, commands.RemoveSubscription)
+
+    def async_remove_counter(self, counter: Counter) -> int:
+        """Close a counter; the id for :meth:`is_done`. Raises ValueError for a static one."""
+        if counter.is_static:
+            raise ValueError(f"{counter!r} is static: it stays until the driver ends")
+        return self._conductor.async_remove(counter, commands.RemoveCounter)
+
+    def cancel(self, registration_id: int) -> bool:
+        """Take back an ``async_add_...`` of a publication, subscription or counter.
+
+        What the driver adds all the same is removed. False when it was handed out by its
+        ``get_...`` already: close it. Raises ValueError for an unknown id and for what is no
+        add; asking for what was cancelled raises ValueError too.
+        """
+        return self._conductor.cancel(registration_id)
+
     def is_done(self, registration_id: int) -> bool:
         """Whether the driver has done what was asked. Raises RegistrationError if it refused."""
         return self._conductor.poll_registration(registration_id) is not None

@@ -1,4 +1,4 @@
 from volans.client.base_publication cimport BasePublication
 
 cdef class ExclusivePublication(BasePublication):
-    pass
+    cdef public bint revoke_on_close

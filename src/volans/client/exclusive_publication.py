@@ -35,15 +35,18 @@ from volans.client.results import MessageTooLongError
 class ExclusivePublication(BasePublication):
     """Publishes a stream with a session of its own. Made by ``client.add_exclusive_publication``.
 
+    Attributes: ``revoke_on_close``, False at first: whether ``close`` is to ``revoke``.
+
     Threading: one thread at a time publishes.
     """
 
     @cython.binding(False)
-    def offer(self, message, reserved_value: int64_t = 0):
+    def offer(self, message, reserved_value=None):
         """Publish one message if there is room for it now.
 
         ``message``: bytes, bytearray, memoryview or any contiguous buffer; a list or tuple of
-        such is gathered into one message. ``reserved_value`` travels in the frame header.
+        such is gathered into one message. ``reserved_value`` travels in the frame header: a
+        number, or a function that is given the message and returns it (say, a checksum).
 
         Returns True, or a falsy OfferResult that says why not: NOT_CONNECTED,
         BACK_PRESSURED, or ADMIN_ACTION (try again at once). Never blocks. The new position is
@@ -51,8 +54,11 @@ class ExclusivePublication(BasePublication):
         MessageTooLongError (see ``max_message_length``).
         """
         code: int64_t
+        reserved: int64_t = 0
         if self.closed != 0:
             self._raise_closed()
+        if reserved_value is not None:
+            reserved = self.reserved_value_of(reserved_value, message)
         if (
             PyBytes_CheckExact(message)
             and PyBytes_GET_SIZE(message) <= self.appender.max_message_length
@@ -61,10 +67,10 @@ class ExclusivePublication(BasePublication):
                 address(self.appender),
                 cast(pointer[uint8_t], PyBytes_AS_STRING(message)),
                 cast(int32_t, PyBytes_GET_SIZE(message)),
-                reserved_value,
+                reserved,
             )
         else:
-            code = self.append_object(message, reserved_value)
+            code = self.append_object(message, reserved)
         if code > 0:
             self.last_position_value = code
             return True
@@ -148,3 +154,10 @@ class ExclusivePublication(BasePublication):
         if not self.is_closed:
             self.conductor.remove_publication(self, True)
         self._release()
+
+    def close(self) -> None:
+        """Give the publication up, or revoke it when ``revoke_on_close`` is set."""
+        if self.revoke_on_close:
+            self.revoke()
+        else:
+            BasePublication.close(self)

@@ -20,11 +20,12 @@ class Publication(BasePublication):
     """
 
     @cython.binding(False)
-    def offer(self, message, reserved_value: int64_t = 0):
+    def offer(self, message, reserved_value=None):
         """Publish one message if there is room for it now.
 
         ``message``: bytes, bytearray, memoryview or any contiguous buffer; a list or tuple of
-        such is gathered into one message. ``reserved_value`` travels in the frame header.
+        such is gathered into one message. ``reserved_value`` travels in the frame header: a
+        number, or a function that is given the message and returns it (say, a checksum).
 
         Returns True, or a falsy OfferResult that says why not: NOT_CONNECTED,
         BACK_PRESSURED, or ADMIN_ACTION (try again at once). Never blocks. The new position is
@@ -32,8 +33,11 @@ class Publication(BasePublication):
         MessageTooLongError (see ``max_message_length``).
         """
         code: int64_t
+        reserved: int64_t = 0
         if self.closed != 0:
             self._raise_closed()
+        if reserved_value is not None:
+            reserved = self.reserved_value_of(reserved_value, message)
         if (
             PyBytes_CheckExact(message)
             and PyBytes_GET_SIZE(message) <= self.appender.max_message_length
@@ -42,10 +46,10 @@ class Publication(BasePublication):
                 address(self.appender),
                 cast(pointer[uint8_t], PyBytes_AS_STRING(message)),
                 cast(int32_t, PyBytes_GET_SIZE(message)),
-                reserved_value,
+                reserved,
             )
         else:
-            code = self.append_object(message, reserved_value)
+            code = self.append_object(message, reserved)
         if code > 0:
             self.last_position_value = code
             return True

@@ -1,5 +1,5 @@
-from collections.abc import Sequence
-from typing import Literal, final
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, final
 
 from typing_extensions import Buffer
 
@@ -9,5 +9,7 @@ from volans.client.results import OfferResult
 @final
 class Publication(BasePublication):
     def offer(
-        self, message: Buffer | Sequence[Buffer], reserved_value: int = 0
+        self,
+        message: Buffer | Sequence[Buffer],
+        reserved_value: int | Callable[[Any], int] | None = None,
     ) -> Literal[True] | OfferResult: ...
