@@ -26,12 +26,15 @@ POLL_LIMIT = 1024
 
 
 class Received(NamedTuple):
-    """One datagram: its bytes, (host, port) it came from, the endpoint's number, flags."""
+    """One datagram: its bytes, (host, port) it came from, the endpoint's number, flags, and when
+    the system and the engine had it (epoch ns, 0: not taken)."""
 
     data: bytes
     source: tuple | None
     endpoint: int
     is_truncated: bool = False
+    receive_timestamp_ns: int = 0
+    channel_timestamp_ns: int = 0
 
 
 @cclass
@@ -95,6 +98,7 @@ class EngineDriver:
         multicast_interface_index: int = 0,
         multicast_ttl: int = 0,
         connect_to: tuple | None = None,
+        timestamps: int = 0,
     ) -> int:
         """Open (and add) an endpoint bound to ``host`` and ``port``; returns its number."""
         engine: pointer[Engine] = self._engine()
@@ -109,6 +113,7 @@ class EngineDriver:
         options.socket_sndbuf_length = socket_sndbuf_length
         options.socket_rcvbuf_length = socket_rcvbuf_length
         options.multicast_ttl = multicast_ttl
+        options.timestamps = timestamps
         options.multicast_interface_index = multicast_interface_index
         if multicast_group is not None:
             address_from_text(
@@ -261,6 +266,8 @@ class EngineDriver:
                     address_to_text(address(found.source)),
                     number,
                     bool(found.flags & RX_FLAG_TRUNCATED),
+                    found.receive_timestamp_ns,
+                    found.channel_timestamp_ns,
                 )
             )
         self._held_count = count

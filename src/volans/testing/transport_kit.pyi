@@ -10,6 +10,8 @@ class Received(NamedTuple):
     source: tuple[str, int] | None
     endpoint: int
     is_truncated: bool = False
+    receive_timestamp_ns: int = 0
+    channel_timestamp_ns: int = 0
 
 class EngineDriver:
     def __new__(cls, handle: EngineHandle) -> Self: ...
@@ -26,6 +28,7 @@ class EngineDriver:
         multicast_interface_index: int = 0,
         multicast_ttl: int = 0,
         connect_to: tuple[str, int] | None = None,
+        timestamps: int = 0,
     ) -> int: ...
     def add(self, number: int) -> None: ...
     def remove(self, number: int) -> None: ...
