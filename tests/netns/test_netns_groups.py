@@ -134,3 +134,29 @@ def test_manual_destinations(lan, kinds, official_peer):
         publication.remove_destination(channels[0])
         kit.await_that(lambda: readers[0].unavailable_count == 1, "the image goes")
         kit.send(publication, readers[1:], MESSAGES)
+
+
+@pytest.mark.parametrize("kinds", KINDS[:2])
+def test_one_subscription_hears_one_stream_on_two_ways(lan, kinds, official_peer):
+    """Two receive destinations on two subnets: what one way loses comes by the other."""
+    with kit.parties(lan, kinds[:2]) as (source, sink):
+        ways = [f"aeron:udp?endpoint={address}:40700" for address in sink.host.addresses]
+        reader = kit.Reader(sink, "aeron:udp?control-mode=manual", STREAM)
+        for way in ways:
+            reader.subscription.add_destination(way)
+        publication = source.client.add_exclusive_publication(
+            "aeron:udp?control-mode=manual|fc=max", STREAM
+        )
+        for way in ways:
+            publication.add_destination(way)
+        kit.connect(publication, [reader])
+        try:
+            # Half of all datagrams that come over the first subnet, everything later on.
+            sink.host.drop("iifname eth0 meta l4proto udp numgen random mod 100 < 50")
+            kit.send(publication, [reader], MESSAGES)
+            assert sink.host.dropped_count() > 0
+            sink.host.drop("iifname eth0 meta l4proto udp")
+            kit.send(publication, [reader], MESSAGES)
+        finally:
+            sink.host.heal()
+        assert (reader.available_count, reader.unavailable_count) == (1, 0)
