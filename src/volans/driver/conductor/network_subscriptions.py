@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 
     from volans.driver.conductor.clients import DriverClient
     from volans.driver.conductor.context import ConductorContext, WhenDone
+    from volans.driver.conductor.ipc_streams import IpcSubscriptionLink
     from volans.driver.conductor.receive_endpoints import ReceiveEndpoint
+    from volans.driver.conductor.spies import SpyLink
     from volans.driver.udp_channel import UdpChannel
     from volans.protocol.channel_uri import ChannelUri
     from volans.protocol.commands import AddSubscription
@@ -46,7 +48,7 @@ class NetworkSubscriptionLink(SubscriptionLink):
         self._subscriptions = subscriptions
         self.endpoint = endpoint
         # What it reads of this machine's own publications (IPC and spy destinations), by channel.
-        self.local_links: dict[str, SubscriptionLink] = {}
+        self.local_links: dict[str, IpcSubscriptionLink | SpyLink] = {}
 
     @property
     def has_interest(self) -> bool:

@@ -56,7 +56,9 @@ class ReResolution:
         """An agent's answer."""
         if message.is_receiver:
             receiving = self._subscriptions.endpoint_by_id(message.endpoint_id)
-            for destination in [] if receiving is None else receiving.destinations:
+            if receiving is None:
+                return  # it was closed meanwhile
+            for destination in receiving.destinations:
                 if destination.owner.destination_id == message.destination_registration_id:
                     self._resolve_control(receiving, destination)
             return
