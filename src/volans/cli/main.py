@@ -32,6 +32,7 @@ COMMANDS: Final = {
     "streams": Entry("streams", "streams", "Show the positions of every stream."),
     "backlog": Entry("backlog", "backlog", "Show how far each part of a stream lags behind."),
     "errors": Entry("errors_command", "errors", "Show the distinct errors of a driver."),
+    "events": Entry("events", "events", "Read and filter the event log of a driver."),
     "loss": Entry("loss", "loss", "Show what was lost on the way to a driver."),
     "driver-tool": Entry(
         "driver_tool", "app", "Ask for a driver's pid, end it, clear away what dead ones left."

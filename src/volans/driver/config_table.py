@@ -17,14 +17,19 @@ _SIZE, _INTEGER, _TEXT, _NUMBER = Kind.SIZE, Kind.INTEGER, Kind.TEXT, Kind.NUMBE
 _BOOL: Final = Kind.BOOL
 
 _EVENT_LOG: Final = (
-    Setting("event_log", "AERON_EVENT_LOG", _TEXT, None, "events to log", listed=True),
+    Setting(
+        "event_log",
+        "AERON_EVENT_LOG",
+        _TEXT,
+        None,
+        "events to log: all, admin, or names or ids separated by commas",
+    ),
     Setting(
         "event_log_disable",
         "AERON_EVENT_LOG_DISABLE",
         _TEXT,
         None,
         "events not to log",
-        listed=True,
     ),
     Setting(
         "event_log_filename",
@@ -32,7 +37,6 @@ _EVENT_LOG: Final = (
         _TEXT,
         None,
         "where events are logged",
-        listed=True,
     ),
     Setting(
         "event_log_file_max_length",
@@ -40,7 +44,6 @@ _EVENT_LOG: Final = (
         _SIZE,
         0,
         "longest event log file; 0: any",
-        listed=True,
     ),
 )
 

@@ -41,6 +41,8 @@ from volans.driver.cores import within_cpuset
 from volans.driver.directory import prepare_directory, remove_directory
 from volans.driver.engines import default_socket_buffer_lengths, make_control_engine, make_engines
 from volans.driver.epoch_clock import use_system_epoch_clock
+from volans.driver.event_log import EventLog
+from volans.driver.event_log_names import RESOLVE, select_events
 from volans.driver.naming.driver_names import DriverNames, with_name_table
 from volans.driver.naming.resolve import DefaultResolver
 from volans.driver.naming.timed import TimedResolver
@@ -163,7 +165,10 @@ class MediaDriver:
         if clock_ms is _epoch_ms:
             use_system_epoch_clock(self._shared)
         self._count_mapped_bytes()
+        self._event_log = EventLog.of(config)
         self._engines = engines if engines is not None else make_engines(config)
+        if self._event_log is not None:
+            self._engines = tuple(self._event_log.tap(engine) for engine in self._engines)
         sender_engine, receiver_engine = self._engines[:2]
         self._sender = Sender(self._shared, sender_engine)
         self._receiver = Receiver(self._shared, receiver_engine)
@@ -184,7 +189,11 @@ class MediaDriver:
             config=config,
             directory=self.directory,
             commands=self._commands,
-            events=ClientEvents(BroadcastTransmitter(self._cnc.to_clients_buffer)),
+            events=ClientEvents(
+                BroadcastTransmitter(self._cnc.to_clients_buffer),
+                None if self._event_log is None else self._log_answer,
+            ),
+            event_log=self._event_log,
             counters=self._counters,
             shared=self._shared,
             pacer=self._pacer,
@@ -210,7 +219,10 @@ class MediaDriver:
             self._conductor,
             config.timer_interval_ns,
         )
+        self._context = context
         if is_threaded:
+            if self._event_log is not None:
+                self._event_log.start(thread_name(config, "event_log"))
             self._start_agents()
         self._commands.consumer_heartbeat_ms = clock_ms()
         self._cnc.signal_ready()
@@ -244,6 +256,8 @@ class MediaDriver:
         """One duty cycle of every agent on the caller's thread (INVOKER mode only); work count."""
         now_ns = self._clock_ns() if now_ns is None else now_ns
         now_ms = self._clock_ms() if now_ms is None else now_ms
+        if self._event_log is not None:
+            self._event_log.write_pending()
         return (
             self._control.do_work(now_ns, now_ms)
             + self._pacer.do_work(now_ns, now_ms)
@@ -350,6 +364,7 @@ class MediaDriver:
             self._resources,
             now_ms,
             self._clock_ms,
+            self._log_event,
         )
         return self._names.resolver
 
@@ -361,7 +376,25 @@ class MediaDriver:
             self.config.name_resolver_threshold_ns,
             on_longest=lambda grown_ns: count(SystemCounter.NAME_RESOLVER_MAX_TIME, grown_ns),
             on_stall=lambda: count(SystemCounter.NAME_RESOLVER_TIME_THRESHOLD_EXCEEDED),
+            on_resolved=None if self._event_log is None else self._log_look_up,
         )
+
+    def _log_answer(self, msg_type_id: int, payload: bytes) -> None:
+        if self._event_log is not None:
+            self._event_log.on_answer(self._context.now_ns, msg_type_id, payload)
+
+    def _log_look_up(
+        self, name: str, parameter: str, is_again: bool, address: object, duration_ns: int
+    ) -> None:
+        self._log_event(
+            RESOLVE,
+            f"parameter={parameter} name={name} isReResolution={str(is_again).lower()} "
+            f"address={address} durationNs={duration_ns}",
+        )
+
+    def _log_event(self, event_id: int, text: str) -> None:
+        if self._event_log is not None:
+            self._event_log.on_event(event_id, self._clock_ns(), text)
 
     def _start_resource_thread(self) -> None:
         role = "native_resource_agent"
@@ -434,6 +467,8 @@ class MediaDriver:
         self._conductor.close()
         if self._names is not None:
             self._names.close()
+        if self._event_log is not None:
+            self._event_log.close()
         for engine in self._engines:
             engine.close()
         self._loss_report.close()
@@ -476,6 +511,7 @@ def _close_at_exit() -> None:
 
 def _check_names(config: DriverConfig) -> None:
     """Names of strategies must be known before anything is made."""
+    select_events(config.event_log, config.event_log_disable)
     for setting, known in (
         ("unicast_flow_control", FLOW_CONTROLS),
         ("multicast_flow_control", FLOW_CONTROLS),

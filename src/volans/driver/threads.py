@@ -25,6 +25,7 @@ THREAD_NAMES: dict[str, dict[str, str]] = {
         "shared": "[conductor, sender, receiver]",
         "native_resource_agent": "aeron-md-nra",
         "control": "control",
+        "event_log": "event-log",
     },
     "new": {
         "conductor": "aeron-md-cnd",
@@ -34,6 +35,7 @@ THREAD_NAMES: dict[str, dict[str, str]] = {
         "shared": "aeron-md-shd",
         "native_resource_agent": "aeron-md-nra",
         "control": "aeron-md-ctl",
+        "event_log": "aeron-md-log",
     },
 }
 # Which setting gives a thread its core. "control" has none: on the core of a spinning conductor it

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volans.driver.conductor.errors import CommandRefusedError, invalid_channel
+from volans.driver.event_log_names import SEND_CHANNEL_CLOSE, SEND_CHANNEL_CREATION
 from volans.driver.naming.address import SocketAddress
 from volans.driver.naming.unresolved import PatientResolver, is_unresolved
 from volans.driver.send_owners import SendEndpointOwner
@@ -148,6 +149,7 @@ class SendEndpoint(ChannelEndpoint):
             self.free_counters()
             raise cannot_bind(error, text, bind_to) from None
         self.bound(self.owner.local_address)
+        context.tell(SEND_CHANNEL_CREATION, text)
 
     def free_counters(self) -> None:
         super().free_counters()
@@ -157,6 +159,7 @@ class SendEndpoint(ChannelEndpoint):
     def close(self) -> Iterator[None]:
         """Task: let the sender go of it, close the socket."""
         context = self._context
+        context.tell(SEND_CHANNEL_CLOSE, self.text)
         context.counters.set_value(self.status_counter_id, ChannelStatus.CLOSING)
         while not context.sender.remove_endpoint(self.owner):
             yield

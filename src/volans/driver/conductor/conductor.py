@@ -38,6 +38,7 @@ from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.slow_subscribers import SlowSubscribers
 from volans.driver.conductor.subscriptions import SubscriptionLink
 from volans.driver.conductor.tethering import on_subscriber_change
+from volans.driver.event_log_names import PUBLICATION_REVOKE
 from volans.memory.errors import StorageSpaceError
 from volans.protocol import commands as c
 from volans.protocol.channel_uri import ChannelUri, InvalidChannelError
@@ -215,6 +216,8 @@ class Conductor:
     # -----------------------------------------------------------------------------------
 
     def _on_command_message(self, msg_type_id: int, payload: memoryview) -> None:
+        if self._context.event_log is not None:
+            self._context.event_log.on_command(self._context.now_ns, msg_type_id, payload)
         try:
             command = c.decode_command(msg_type_id, payload)
         except (c.MalformedCommandError, c.UnknownCommandError) as error:
@@ -270,6 +273,11 @@ class Conductor:
         del client.owned[command.registration_id]
         if command.revoke:
             link.stream.revoke()
+            self._context.tell(
+                PUBLICATION_REVOKE,
+                f"registrationId={link.stream.registration_id} streamId={link.stream.stream_id} "
+                f"sessionId={link.stream.session_id}",
+            )
         link.release()
         self._context.events.success(command.correlation_id)
         when_done(None)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from volans.driver.conductor.events import ClientEvents
     from volans.driver.conductor.resources import ResourceJobs
     from volans.driver.config import DriverConfig
+    from volans.driver.event_log import EventLog
     from volans.driver.naming.driver_names import DriverNames
     from volans.driver.naming.resolve import Resolver
     from volans.driver.pacer import Pacer
@@ -51,6 +52,7 @@ class ConductorContext:
     # (send, receive) bytes of a socket that asks for none; logs tell them.
     default_socket_buffer_lengths: tuple[int, int] = (0, 0)
     process_watch: ProcessWatch | None = None
+    event_log: EventLog | None = None
     names: DriverNames | None = None  # the driver's own resolver
     is_low_space_told: bool = False
     promised_space: PromisedSpace = field(default_factory=PromisedSpace)
@@ -77,6 +79,11 @@ class ConductorContext:
         ended = len(self.tasks) - len(waiting)
         self.tasks = waiting
         return ended
+
+    def tell(self, event_id: int, text: str) -> None:
+        """Into the event log, if there is one."""
+        if self.event_log is not None:
+            self.event_log.on_event(event_id, self.now_ns, text)
 
     def announce_publication_error(self, event: PublicationErrorEvent) -> None:
         """Tell the publishers, and whoever reads the error log, that a receiver complained."""

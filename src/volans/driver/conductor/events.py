@@ -8,6 +8,8 @@ from volans.protocol.error_codes import ErrorCode
 from volans.protocol.events import ErrorResponse, Event, OperationSuccess
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from volans.memory import BroadcastTransmitter
 
 MAX_ERROR_TEXT_BYTES = 1023
@@ -16,11 +18,19 @@ MAX_ERROR_TEXT_BYTES = 1023
 class ClientEvents:
     """Sends events to all clients of the driver."""
 
-    def __init__(self, transmitter: BroadcastTransmitter) -> None:
+    def __init__(
+        self,
+        transmitter: BroadcastTransmitter,
+        on_sent: Callable[[int, bytes], object] | None = None,
+    ) -> None:
         self._transmitter = transmitter
+        self._on_sent = on_sent  # of the event log
 
     def send(self, event: Event) -> None:
-        self._transmitter.transmit(event.msg_type_id, event.encode())
+        payload = event.encode()
+        self._transmitter.transmit(event.msg_type_id, payload)
+        if self._on_sent is not None:
+            self._on_sent(event.msg_type_id, payload)
 
     def success(self, correlation_id: int) -> None:
         self.send(OperationSuccess(correlation_id))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from volans.driver.conductor.channels import SHARED_BY_CLIENTS, ChannelEndpoint, cannot_bind
+from volans.driver.event_log_names import RECEIVE_CHANNEL_CLOSE, RECEIVE_CHANNEL_CREATION
 from volans.driver.naming.address import SocketAddress
 from volans.driver.naming.unresolved import is_unresolved
 from volans.driver.receive_owners import ReceiveDestinationOwner, ReceiveEndpointOwner
@@ -124,6 +125,7 @@ class ReceiveEndpoint(ChannelEndpoint):
         ports: PortPool,
     ) -> None:
         super().__init__(context, channel, text, registration_id)
+        context.tell(RECEIVE_CHANNEL_CREATION, text)
         self.interests: dict[tuple[int, int | None], int] = {}  # (stream, session or all) → users
         self.destinations: list[ReceiveDestination] = []
         self.owner = ReceiveEndpointOwner(
@@ -190,6 +192,7 @@ class ReceiveEndpoint(ChannelEndpoint):
     def close(self) -> Iterator[None]:
         """Task: let the receiver go of it, close its sockets."""
         context = self._context
+        context.tell(RECEIVE_CHANNEL_CLOSE, self.text)
         context.counters.set_value(self.status_counter_id, ChannelStatus.CLOSING)
         while not context.receiver.remove_endpoint(self.owner):
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from volans.driver.event_log_names import UNTETHERED_STATE_CHANGE
 from volans.protocol.events import AvailableImage, UnavailableImage
 
 if TYPE_CHECKING:
@@ -23,6 +24,11 @@ def on_subscriber_change(
     subscription_id = message.subscription_registration_id
     if stream is None or subscription_id not in stream.subscriptions:
         return
+    context.tell(
+        UNTETHERED_STATE_CHANGE,
+        f"subscriptionId={subscription_id} streamId={stream.stream_id} "
+        f"sessionId={stream.session_id} {message.change.upper()}",
+    )
     if message.change == "linger":
         context.events.send(
             UnavailableImage(

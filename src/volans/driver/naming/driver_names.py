@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, Final
 
+from volans.driver.event_log_names import NEIGHBOR_ADDED, NEIGHBOR_REMOVED
 from volans.driver.naming.csv_table import CsvTable, parse_table
 from volans.driver.naming.gossip import BootstrapNeighbor, Gossip, GossipListener, GossipSettings
 from volans.errors import ConfigError
@@ -78,6 +79,7 @@ class DriverNames:
         resources: ResourceJobs,
         now_ms: int,
         clock_ms: Callable[[], int],
+        on_event: Callable[[int, str], object] = lambda _event_id, _text: None,
     ) -> None:
         # Late: few drivers have a resolver of their own.
         from volans.driver.naming.address import SocketAddress
@@ -88,6 +90,7 @@ class DriverNames:
         self._bootstrap_resolver = resolver
         self._resources = resources
         self._clock_ms = clock_ms
+        self._on_event = on_event
         names = bootstrap_names(config)
         interface = config.resolver_interface or ""
         try:
@@ -166,6 +169,8 @@ class DriverNames:
             on_names=lambda count: counters.set_value(self._names_counter, count),
             on_neighbors=lambda count: counters.set_value(self._neighbors_counter, count),
             on_bootstrap=self._on_bootstrap,
+            on_neighbor_added=lambda address: self._on_event(NEIGHBOR_ADDED, str(address)),
+            on_neighbor_removed=lambda address: self._on_event(NEIGHBOR_REMOVED, str(address)),
             on_invalid=lambda: shared.add_to_system_counter(SystemCounter.INVALID_PACKETS),
             on_short_send=lambda: shared.add_to_system_counter(SystemCounter.SHORT_SENDS),
             on_error=self._log_error,
