@@ -226,3 +226,11 @@ def test_over_ipc_the_answer_comes_to_who_asked(driver: InvokedDriver) -> None:
     # A stream that answers nobody is heard by neither.
     responder.exclusive(f"{IPC_RESPONSE}|response-correlation-id=prototype", RESPONSE_STREAM)
     assert not [event for event in responder.heard if isinstance(event, events.AvailableImage)]
+
+
+def test_a_response_endpoint_is_taken_and_means_nothing_to_a_driver(driver: InvokedDriver) -> None:
+    asker = Asker(driver)
+    assert asker.subscription(f"{UDP}|response-endpoint={HOST}:40300")
+    ready = asker.publication(f"{UDP}|response-endpoint={HOST}:40300")
+    with LogInspector(ready.log_file_name) as log:
+        assert log.metadata.response_correlation_id == -1
