@@ -15,6 +15,7 @@ TITLE = "Adding and removing publications, IPC and UDP in turns"
 COUNT = 10_000
 BATCH = 100
 TIMEOUT_S = 60.0
+SETTLE_SECONDS = 8.0  # longer than either driver lets a publication linger
 
 
 def _await(ready: object, what: str) -> object:
@@ -68,7 +69,7 @@ def run(options: harness.Options, report: harness.Report) -> None:
             (port,) = free_ports(1)
             churn(client, BATCH, port)  # what is made once and kept
             pid = driver.process.pid
-            time.sleep(2.0)
+            time.sleep(SETTLE_SECONDS)
             base = {
                 **processes.holdings(pid, driver.directory),
                 "counters": len(client.counters),
