@@ -8,8 +8,13 @@ unavailable, and nothing left behind at the end. The same seed gives the same ru
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -57,11 +62,42 @@ def simulate(
         SimulationError: a promise was broken; the message names the seed, ``trace`` holds the
             lines when they were kept.
     """
+    with _directory() as directory:
+        return _simulate(seed, directory, hooks, keep_trace, plan)
+
+
+@contextmanager
+def _directory() -> Iterator[Path]:
+    """A directory for the drivers' files, which goes even when SIGTERM ends the process."""
     directory = Path(
         tempfile.mkdtemp(
             prefix="volans-simulation-", dir=SHARED_MEMORY if SHARED_MEMORY.is_dir() else None
         )
     )
+
+    def end(number: int, _frame: object) -> None:
+        shutil.rmtree(directory, ignore_errors=True)
+        signal.signal(number, signal.SIG_DFL)
+        os.kill(os.getpid(), number)
+
+    # Who handles the signal in a way of his own, or runs in another thread, cleans up himself.
+    is_ours = (
+        threading.current_thread() is threading.main_thread()
+        and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    )
+    if is_ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield directory
+    finally:
+        shutil.rmtree(directory, ignore_errors=True)
+        if is_ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _simulate(
+    seed: int, directory: Path, hooks: Hooks | None, keep_trace: bool, plan: Plan | None
+) -> SimulationReport:
     world: World | None = None
     try:
         world = World(plan or make_plan(seed), directory, hooks, keep_trace)
@@ -83,4 +119,3 @@ def simulate(
     finally:
         if world is not None:
             world.close()
-        shutil.rmtree(directory, ignore_errors=True)

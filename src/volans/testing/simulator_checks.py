@@ -24,6 +24,8 @@ RETRANSMIT_ALLOWANCE_BYTES = 1 << 18
 
 # A client that was given up while it was paused may say good-bye to what it no longer has.
 _LATE_COMMAND = re.compile("unknown (publication|subscription|counter|client)")
+# Names may have no address for a while.
+_UNKNOWN_NAME = re.compile("appears-")
 _NEVER = (
     SystemCounter.FREE_FAILS,
     SystemCounter.INVALID_PACKETS,
@@ -169,16 +171,14 @@ def _check_books(world: World) -> None:
     lost = [
         (number, text)
         for number, text in world.former_errors
-        if not (_LATE_COMMAND.search(text) and world.had_client_trouble(number))
+        if not _is_expected(world, number, text)
     ]
     if lost:
         raise SimulationError(f"error logs of drivers that ended: {lost}")
     has_group = any(stream.is_group for stream in world.plan.streams)
     for number, driver in enumerate(world.drivers):
         errors = [
-            text
-            for text in world.error_log_of(driver)
-            if not (_LATE_COMMAND.search(text) and world.had_client_trouble(number))
+            text for text in world.error_log_of(driver) if not _is_expected(world, number, text)
         ]
         if errors:
             raise SimulationError(f"error log of driver {number}: {errors}")
@@ -190,6 +190,11 @@ def _check_books(world: World) -> None:
             value = driver.counters.value(counter)
             if value:
                 raise SimulationError(f"driver {number}: {counter.name} is {value}")
+
+
+def _is_expected(world: World, driver: int, text: str) -> bool:
+    is_late = _LATE_COMMAND.search(text) and world.had_client_trouble(driver)
+    return bool(is_late or _UNKNOWN_NAME.search(text))
 
 
 def _leftovers(world: World) -> list[str]:

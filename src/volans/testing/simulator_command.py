@@ -8,6 +8,7 @@ shares them among processes. A failing seed is printed with what went wrong, and
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -81,8 +82,18 @@ def _attempts(seeds: range, jobs: int) -> Iterator[tuple[int, SimulationReport |
     if jobs == 1:
         yield from map(_attempt, seeds)
         return
-    with ProcessPoolExecutor(jobs) as pool:
-        yield from pool.map(_attempt, seeds, chunksize=4)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    with ProcessPoolExecutor(jobs, initializer=_begin_worker) as pool:
+        try:
+            yield from pool.map(_attempt, seeds, chunksize=4)
+        finally:
+            # What runs comes to its end, so that nothing of it is left behind.
+            pool.shutdown(cancel_futures=True)
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _begin_worker() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _run_many(seeds: range, jobs: int) -> int:

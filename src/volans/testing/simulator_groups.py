@@ -6,6 +6,7 @@ replaces or changes parts of it, so a seed of the basic plan keeps its meaning.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from random import Random
 
@@ -61,10 +62,20 @@ def _changed(random: Random, plan: Plan, stream: StreamPlan) -> StreamPlan:
         return _group(random, plan, stream.number, random.choice(GROUP_KINDS))
     if choice < 0.7:
         return replace(stream, subscriber_options=(*stream.subscriber_options, "cc=cubic"))
-    if choice < 0.85:
-        named = stream.channel.replace("10.0.0.", "host-")
-        return replace(stream, channel=named)
+    if choice < 0.9 and not any(subscriber.is_spy for subscriber in stream.subscribers):
+        return replace(stream, publisher_channels=(_named(random, stream.channel),))
     return stream
+
+
+def _named(random: Random, channel: str) -> str:
+    """The channel with a name in place of its address: for ever, or only from some time on."""
+    kind = random.choice(("host", "moves", "appears"))
+    delay = "" if kind == "host" else f"-{random.choice((1, 250, 700))}"
+    return re.sub(r"10\.0\.0\.(\d+)", rf"{kind}-\g<1>{delay}", channel)
+
+
+def _perhaps_named(random: Random, channel: str) -> str:
+    return _named(random, channel) if random.random() < 0.3 else channel
 
 
 def _group(random: Random, plan: Plan, number: int, kind: str) -> StreamPlan:
@@ -97,13 +108,16 @@ def _group(random: Random, plan: Plan, number: int, kind: str) -> StreamPlan:
         channel = publisher_channel = f"aeron:udp?endpoint=224.20.30.{41 + 2 * number}:{port}"
     elif kind == "dynamic":
         control = f"control={plan.host(source)}:{port + SECOND_PORT}|control-mode=dynamic"
-        channel = f"aeron:udp?endpoint={{host}}:{port}|{control}"
+        channel = f"aeron:udp?endpoint={{host}}:{port}|{_perhaps_named(random, control)}"
         publisher_channel = f"aeron:udp?{control}"
     else:
         channel = f"aeron:udp?endpoint={{host}}:{port}"
         publisher_channel = "aeron:udp?control-mode=manual"
         destinations = tuple(
-            DestinationPlan(f"aeron:udp?endpoint={plan.host(driver)}:{port}", _absences(random))
+            DestinationPlan(
+                _perhaps_named(random, f"aeron:udp?endpoint={plan.host(driver)}:{port}"),
+                _absences(random),
+            )
             for driver in targets
         )
         if any(destination.absences for destination in destinations):

@@ -28,6 +28,7 @@ from volans.testing.simulator_plan import (
     LINGER_NS,
     MAX_MESSAGE_LENGTH,
     MS,
+    RE_RESOLUTION_NS,
     RECEIVER_TIMEOUT_NS,
     TERM_LENGTH,
     UNBLOCK_NS,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 EPOCH_AT_ZERO_MS = 1_700_000_000_000
 START_NS = 1_000 * MS
+NOBODY = "10.0.0.250"
 SHORTEST_STEP_NS = 20 * US
 LONGEST_STEP_NS = 10 * MS
 ERROR_BUFFER_LENGTH = 4 << 20
@@ -166,6 +168,7 @@ class World:
             untethered_window_limit_timeout_ns=UNTETHERED_LIMIT_NS,
             untethered_linger_timeout_ns=UNTETHERED_LINGER_NS,
             untethered_resting_timeout_ns=UNTETHERED_RESTING_NS,
+            re_resolution_check_interval_ns=RE_RESOLUTION_NS,
             dir_delete_on_start=True,
             driver_timeout_ms=DRIVER_TIMEOUT_MS,
         ).replace(**self.hooks.settings())
@@ -184,10 +187,16 @@ class World:
         )
 
     def _lookup(self, name: str, family: int) -> SocketAddress | None:
-        """``host-3`` is 10.0.0.3."""
-        if not name.startswith("host-") or family != socket.AF_INET:
+        """``host-3`` is 10.0.0.3; ``moves-3-200`` and ``appears-3-200`` are so after 200 ms."""
+        kind, *numbers = name.split("-")
+        if family != socket.AF_INET or kind not in ("host", "moves", "appears"):
             return None
-        return SocketAddress(family, f"10.0.0.{name.removeprefix('host-')}", 0)
+        address = f"10.0.0.{numbers[0]}"
+        if kind != "host" and self.clock() < self.start_ns + int(numbers[1]) * MS:
+            if kind == "appears":
+                return None
+            address = NOBODY
+        return SocketAddress(family, address, 0)
 
     # --- time ------------------------------------------------------------
 
