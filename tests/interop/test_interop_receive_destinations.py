@@ -204,14 +204,14 @@ def test_counters_are_those_of_the_official_driver(
             for counter_id in counters.find_by_type(CounterType.LOCAL_SOCKADDR)
             if counters.label(counter_id).startswith(f"rcv-local-sockaddr: {status_id} ")
         ]
-        seen[kind] = [
+        seen[kind] = sorted(
             (
                 int(counters.value(counter_id)),
                 counters.label(counter_id).replace(f": {status_id} ", ": # "),
                 counters.registration_id(counter_id) == subscription.registration_id,
             )
             for counter_id in (status_id, *own)
-        ]
+        )
         subscription.close()
         await_that(
             lambda: (
