@@ -317,7 +317,9 @@ def test_every_setting_is_an_option_of_the_driver_command():
 
     options = set(driver_command.__signature__.parameters)
     assert options == {setting.name for setting in SETTINGS} | {"quiet", "config"}
-    assert "default 1408" in " ".join(run("driver", "--help").stdout.split())
+    shown = " ".join(run("driver", "--help").stdout.split())
+    assert "default 1408" in shown
+    assert "in a table [driver]" in shown  # not taken for markup
 
 
 def test_the_command_of_the_package_is_the_one_tested():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 
 import pytest
 
@@ -96,13 +97,20 @@ def test_a_wrapper_closes_what_it_wraps(tmp_path):
     assert capture.closed
 
 
+def open_descriptor_count() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 def test_dropped_wrappers_free_everything(tmp_path):
+    gc.collect()
+    before = open_descriptor_count()
     for _ in range(20):
         handle = transport.create("mmsg", role="sender")
         cycle = [CaptureEngine(LossEngine(handle), tmp_path / "capture.pcapng")]
         cycle.append(cycle)
         del handle, cycle
     gc.collect()
+    assert open_descriptor_count() == before
 
 
 def test_wrapper_arguments(tmp_path):

@@ -24,7 +24,10 @@ class Agent(Protocol):
 
 
 class AgentBase:
-    """An agent that starts and closes with nothing to do; subclasses write `do_work`."""
+    """An agent that starts and closes with nothing to do; subclasses write `do_work`.
+
+    Threading: as for Agent, all on the thread of its runner.
+    """
 
     role_name = "agent"
 

@@ -42,6 +42,8 @@ class CompositeAgent:
 
     An exception of one does not rob the others: the next cycle begins with the one behind it.
     Raises ValueError for an empty group.
+
+    Threading: that of its runner, as for each of its agents.
     """
 
     def __init__(self, *agents: Agent) -> None:

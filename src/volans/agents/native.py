@@ -35,6 +35,8 @@ class NativeAgent:
 
     Compiled owners set `work`, `state` and `owner` (see `make_native_agent`); from Python an
     agent is only handed to a runner or a composite.
+
+    Threading: `work` runs on one thread at a time, without the GIL.
     """
 
     def __cinit__(self):

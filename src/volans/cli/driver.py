@@ -112,7 +112,7 @@ _PARAMETERS = [
         annotation=Annotated[
             str | None,
             typer.Option(
-                "--config", metavar="FILE", help="TOML file with settings in a table [driver]."
+                "--config", metavar="FILE", help=r"TOML file with settings in a table \[driver]."
             ),
         ],
     ),

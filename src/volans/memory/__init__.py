@@ -10,7 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from volans.memory.broadcast import BroadcastTransmitter, CopyBroadcastReceiver
-    from volans.memory.clocks import ManualClock, SystemEpochClock, SystemNanoClock
+    from volans.memory.clocks import (
+        CachedEpochClock,
+        CachedNanoClock,
+        ManualClock,
+        OffsetEpochNanoClock,
+        SystemEpochClock,
+        SystemEpochMicroClock,
+        SystemEpochNanoClock,
+        SystemNanoClock,
+    )
     from volans.memory.counter_descriptor import CounterDescriptor
     from volans.memory.counters import AtomicCounter, CountersManager, CountersReader
     from volans.memory.error_log import DistinctErrorLog, ErrorLogReader
@@ -31,6 +40,8 @@ __all__ = [
     "AtomicCounter",
     "BroadcastLappedError",
     "BroadcastTransmitter",
+    "CachedEpochClock",
+    "CachedNanoClock",
     "ClaimedRegion",
     "CopyBroadcastReceiver",
     "CounterDescriptor",
@@ -48,17 +59,29 @@ __all__ = [
     "ManyToOneRingBuffer",
     "MappedFile",
     "MessageTooLongError",
+    "OffsetEpochNanoClock",
     "OneToOneQueue",
     "OneToOneRingBuffer",
     "StorageSpaceError",
     "SystemEpochClock",
+    "SystemEpochMicroClock",
+    "SystemEpochNanoClock",
     "SystemNanoClock",
     "TruncatedFileError",
 ]
 
 _NAMES_OF_MODULE = {
     "broadcast": ("BroadcastTransmitter", "CopyBroadcastReceiver"),
-    "clocks": ("ManualClock", "SystemEpochClock", "SystemNanoClock"),
+    "clocks": (
+        "CachedEpochClock",
+        "CachedNanoClock",
+        "ManualClock",
+        "OffsetEpochNanoClock",
+        "SystemEpochClock",
+        "SystemEpochMicroClock",
+        "SystemEpochNanoClock",
+        "SystemNanoClock",
+    ),
     "counter_descriptor": ("CounterDescriptor",),
     "counters": ("AtomicCounter", "CountersManager", "CountersReader"),
     "error_log": ("DistinctErrorLog", "ErrorLogReader"),

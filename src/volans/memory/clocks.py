@@ -9,28 +9,28 @@ _NS_PER_MS = 1_000_000
 
 
 class SystemEpochClock:
-    """Milliseconds since 1970-01-01 UTC, from the operating system."""
+    """Milliseconds since 1970-01-01 UTC, from the operating system. Threading: any thread."""
 
     def __call__(self) -> int:
         return time.time_ns() // _NS_PER_MS
 
 
 class SystemEpochMicroClock:
-    """Microseconds since 1970-01-01 UTC, from the operating system."""
+    """Microseconds since 1970-01-01 UTC, from the operating system. Threading: any thread."""
 
     def __call__(self) -> int:
         return time.time_ns() // _NS_PER_US
 
 
 class SystemEpochNanoClock:
-    """Nanoseconds since 1970-01-01 UTC, from the operating system."""
+    """Nanoseconds since 1970-01-01 UTC, from the operating system. Threading: any thread."""
 
     def __call__(self) -> int:
         return time.time_ns()
 
 
 class SystemNanoClock:
-    """Nanoseconds of the monotonic clock: for durations, never a date."""
+    """Nanoseconds of the monotonic clock: for durations, never a date. Threading: any thread."""
 
     def __call__(self) -> int:
         return time.monotonic_ns()
@@ -40,6 +40,8 @@ class OffsetEpochNanoClock:
     """Nanoseconds since 1970 that never jump: the monotonic clock plus a sampled offset.
 
     Call `sample` now and then to follow corrections of the system's date.
+
+    Threading: one thread samples; any may read.
     """
 
     def __init__(
@@ -86,11 +88,11 @@ class _CachedClock:
 
 
 class CachedEpochClock(_CachedClock):
-    """Milliseconds since 1970, as last updated by its owner."""
+    """Milliseconds since 1970. Threading: its owner updates it, any thread reads."""
 
 
 class CachedNanoClock(_CachedClock):
-    """Nanoseconds of a monotonic clock, as last updated by its owner."""
+    """Monotonic nanoseconds. Threading: its owner updates it, any thread reads."""
 
 
 class ManualClock:
@@ -98,6 +100,8 @@ class ManualClock:
 
     Calling it gives the monotonic nanoseconds; `epoch_ms` is the same instant as a date, so
     both kinds of time move together. Values are exact: nothing is lost in rounding.
+
+    Threading: one thread advances it; any may read.
     """
 
     def __init__(self, now_ns: int = 0, epoch_at_zero_ms: int = 0) -> None:

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class CounterDescriptor(NamedTuple):
-    """One counter as it was when it was read."""
+    """One counter as it was when it was read. Threading: a value, for any thread."""
 
     id: int
     type_id: int

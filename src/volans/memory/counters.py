@@ -512,6 +512,8 @@ class AtomicCounter:
     Parameters: ``counters``, a reader or manager over writable memory; ``counter_id``.
     ``increment`` and ``add`` are atomic among any number of writers; ``add_release`` is the
     cheaper one for a counter with a single writer. Raises IndexError, ValueError.
+
+    Threading: any thread of any process, as the choice of writer says.
     """
 
     def __cinit__(self, counters: CountersReader, counter_id):

@@ -179,7 +179,10 @@ class ErrorLogReader:
     """Iterates the `ErrorObservation`s of a log that others may be writing.
 
     A length that cannot be ends the reading and is told by `corrupt_offset` (None when all is
-    well). The buffer is held only while reading; any alignment to 8 bytes will do.
+    well). The buffer is held only while reading; any alignment to 8 bytes will do. Format:
+    PROTOCOL.md section 8.
+
+    Threading: one thread reads; the writers may be any others, in any process.
     """
 
     source: object

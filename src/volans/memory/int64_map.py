@@ -128,7 +128,7 @@ def int64_map_remove(map: pointer[Int64Map], key: int64_t) -> p_void:
 
 
 def exercise_int64_map(operations) -> list:
-    """Apply ("put"|"get"|"remove", key, value) operations to a fresh map; for tests against a dict."""
+    """Apply ("put"|"get"|"remove", key, value) to a fresh map; for tests against a dict."""
     map: Int64Map
     if int64_map_init(address(map), 8) < 0:
         raise MemoryError

@@ -134,6 +134,8 @@ class LossReport:
     """Writes a loss report into `buffer` (writable, aligned to 8 bytes); one writer.
 
     Records already in the buffer are kept and followed by new ones (PROTOCOL.md section 9).
+
+    Threading: one thread writes; any may read.
     """
 
     report: LossReportState
@@ -206,7 +208,9 @@ class LossReportReader:
     """Iterates the `LossEntry`s of a report that a driver may be writing.
 
     Lengths that cannot be end the reading and are told by `corrupt_offset` (None when all is
-    well). The buffer is held only while reading.
+    well). The buffer is held only while reading. Format: PROTOCOL.md section 9.
+
+    Threading: one thread reads; the writer may be any other, in any process.
     """
 
     source: object

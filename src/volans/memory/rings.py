@@ -271,6 +271,8 @@ class ClaimedRegion:
     ``buffer`` is a writable view, valid until commit or abort. As a context manager it
     commits, or aborts when the block raises. One that is dropped is aborted, so that it
     cannot block the ring.
+
+    Threading: one thread at a time; others may claim beside it.
     """
 
     owner: MessageRing
