@@ -61,6 +61,16 @@ def test_session_ids_are_offered(client, stream_id):
     publication = client.add_exclusive_publication(f"aeron:ipc?session-id={first}", stream_id)
     assert publication.session_id == first
     assert client.next_session_id(stream_id) != first
+    registration_id = client.async_next_session_id(stream_id)
+
+    def poll() -> bool:
+        nonlocal second
+        second = client.get_next_session_id(registration_id)
+        return second is not None
+
+    second = None
+    await_that(poll)
+    assert second not in (first, client.next_session_id(stream_id))
 
 
 def test_destinations_come_and_go(client, stream_id):

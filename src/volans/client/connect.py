@@ -281,15 +281,20 @@ class Client:
 
     def next_session_id(self, stream_id: int) -> int:
         """A session id that no publication of the stream uses. Raises as ``add_publication``."""
-        result: int = self._conductor.wait_for(
-            self._conductor.register(
-                Kind.SESSION_ID,
-                lambda client_id, id_: commands.GetNextAvailableSessionId(
-                    client_id, id_, stream_id
-                ),
-                stream_id=stream_id,
-            )
+        result: int = self._conductor.wait_for(self.async_next_session_id(stream_id))
+        return result
+
+    def async_next_session_id(self, stream_id: int) -> int:
+        """Ask for a free session id; the id for :meth:`get_next_session_id`."""
+        return self._conductor.register(
+            Kind.SESSION_ID,
+            lambda client_id, id_: commands.GetNextAvailableSessionId(client_id, id_, stream_id),
+            stream_id=stream_id,
         )
+
+    def get_next_session_id(self, registration_id: int) -> int | None:
+        """The session id asked for, None while it is under way."""
+        result: int | None = self._conductor.poll_registration(registration_id)
         return result
 
     def async_add_destination(self, owner: Publication | ExclusivePublication, channel: str) -> int:
