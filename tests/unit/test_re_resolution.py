@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import pytest
 from conductor_kit import HOST, Asker, ErrorCode, c, events, invoked_driver, one
+from invoked_driver import SMALL
 
+from volans.driver.media_driver import DriverConfig, MediaDriver
 from volans.driver.naming.address import SocketAddress
 from volans.driver.naming.resolve import DefaultResolver
+from volans.errors import ConfigError
 from volans.memory import CountersManager
+from volans.memory.clocks import ManualClock
 from volans.protocol.counter_types import CounterType, SystemCounter
 from volans.testing.transport_kit import EngineDriver
+from volans.transport.simulated import SimulatedNetwork
 
 OLD, NEW = "10.0.0.2", "10.0.0.3"
 CHECK_MS = 50
@@ -184,3 +189,79 @@ def test_the_name_table_is_switched_by_its_counter():
             counters.set_value(ids[0], 1)
             driver.pass_time(5_600, step_ms=20)
             assert heard(new, driver) > 0
+
+
+def test_whole_drivers_find_each_other_by_name(tmp_path):
+    """Gossip over simulated sockets; then a channel by the other driver's name."""
+    network = SimulatedNetwork(5)
+    clock = ManualClock(1_000_000_000, 1_700_000_000_000)
+    drivers = []
+    for name, host in (("one", HOST), ("two", OLD)):
+        config = DriverConfig.from_environment(
+            directory=str(tmp_path / name),
+            **SMALL,
+            name_resolver="driver",
+            resolver_name=name,
+            resolver_interface=f"{host}:8050",
+            resolver_bootstrap_neighbor=f"{HOST}:8050" if name == "two" else None,
+        )
+        engines = tuple(
+            network.engine(host, role=role) for role in ("sender", "receiver", "sender")
+        )
+        drivers.append(
+            MediaDriver(
+                config,
+                engines=engines,
+                clock_ns=clock,
+                clock_ms=clock.epoch_ms,
+                random_seed=1,
+            )
+        )
+    try:
+        for _ in range(300):
+            clock.advance(10_000_000)
+            for each in drivers:
+                each.do_work()
+        for each, other, host in ((drivers[0], "two", OLD), (drivers[1], "one", HOST)):
+            resolver = each._conductor._context.resolver
+            assert str(resolver.resolve(f"{other}:40123")) == f"{host}:40123"
+            (counter_id,) = each.counters.find_by_type(CounterType.NAME_RESOLVER_NEIGHBORS)
+            assert each.counters.label(counter_id).startswith("Resolver neighbors: bound 10.0.0.")
+            assert each.counters.value(counter_id) == 1
+        (counter_id,) = drivers[1].counters.find_by_type(
+            CounterType.NAME_RESOLVER_BOOTSTRAP_NEIGHBOR
+        )
+        assert drivers[1].counters.value(counter_id) == 1
+        assert drivers[1].counters.label(counter_id) == (
+            f"Bootstrap neighbor: name={HOST}:8050 resolved={HOST}:8050"
+        )
+    finally:
+        for each in drivers:
+            each.close()
+
+
+@pytest.mark.parametrize(
+    ("settings", "named"),
+    [
+        ({"name_resolver": "oracle"}, "AERON_NAME_RESOLVER_SUPPLIER='oracle'"),
+        ({"name_resolver": "csv_table"}, "AERON_NAME_RESOLVER_INIT_ARGS=''"),
+        ({"name_resolver": "csv_table", "name_resolver_init_args": "a,b"}, "'a,b'"),
+        ({"name_resolver": "driver"}, "AERON_DRIVER_RESOLVER_INTERFACE"),
+        (
+            {"resolver_name": "x", "resolver_interface": "127.0.0.1"},
+            "AERON_DRIVER_RESOLVER_INTERFACE='127.0.0.1'",
+        ),
+        (
+            {
+                "resolver_name": "x",
+                "resolver_interface": "127.0.0.1:0",
+                "resolver_bootstrap_neighbor": ",".join(["a:1"] * 21),
+            },
+            "'21 names'",
+        ),
+    ],
+)
+def test_bad_settings_of_names_are_refused(settings, named):
+    with pytest.raises(ConfigError) as caught, invoked_driver(**settings):
+        pass
+    assert named in str(caught.value)

@@ -173,7 +173,7 @@ _NAMES: Final = (
         "AERON_NAME_RESOLVER_SUPPLIER",
         _TEXT,
         "default",
-        "how host names are resolved: default or csv_table",
+        "how host names are resolved: default, csv_table or driver",
     ),
     Setting(
         "name_resolver_init_args",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from volans.transport.registry import EngineHandle
 
 MAX_BOOTSTRAP_NEIGHBORS: Final = 20
-SUPPLIERS: Final = ("default", "csv_table")
+SUPPLIERS: Final = ("default", "csv_table", "driver")
 NANOSECONDS_PER_MILLISECOND: Final = 1_000_000
 _INDEX: Final = struct.Struct("=i")
 
@@ -32,12 +32,22 @@ _INDEX: Final = struct.Struct("=i")
 def with_name_table(
     config: DriverConfig, counters: CountersManager, resolver: DefaultResolver
 ) -> DefaultResolver:
-    """What AERON_NAME_RESOLVER_SUPPLIER says. Raises ConfigError."""
+    """What AERON_NAME_RESOLVER_SUPPLIER puts over the system's names. Raises ConfigError.
+
+    The driver name resolver comes on top whenever it has an interface to listen on, as in the
+    official Java driver; the official C driver wants the supplier "driver" besides.
+    """
     if config.name_resolver not in SUPPLIERS:
         raise ConfigError(
             "AERON_NAME_RESOLVER_SUPPLIER", config.name_resolver, f"one of {', '.join(SUPPLIERS)}"
         )
-    if config.name_resolver == "default":
+    if config.name_resolver == "driver" and not config.resolver_interface:
+        raise ConfigError(
+            "AERON_DRIVER_RESOLVER_INTERFACE",
+            config.resolver_interface,
+            "host:port to bind to, which AERON_NAME_RESOLVER_SUPPLIER=driver needs",
+        )
+    if config.name_resolver != "csv_table":
         return resolver
     table = config.name_resolver_init_args or config.name_resolver_csv_lookup_table_args
     entries = parse_table(table)

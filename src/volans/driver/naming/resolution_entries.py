@@ -20,7 +20,7 @@ _HEADER: Final = struct.Struct("<iBBH")
 _ENTRY: Final = struct.Struct("<bBHi")
 _NAME_LENGTH: Final = struct.Struct("<h")
 _FAMILIES: Final = {1: (socket.AF_INET, 4), 2: (socket.AF_INET6, 16)}
-_TYPES: Final = {socket.AF_INET: 1, socket.AF_INET6: 2}
+_TYPES: Final[dict[int, int]] = {socket.AF_INET: 1, socket.AF_INET6: 2}
 _ALIGNMENT: Final = 8
 
 
