@@ -7,10 +7,11 @@ the reason it was made for.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 import pytest
 
-from volans.testing.simulator import SimulationError, simulate
+from volans.testing.simulator import SimulationError, make_plan, simulate
 from volans.testing.simulator_tamper import TamperEngine
 from volans.testing.simulator_world import Hooks
 
@@ -129,6 +130,88 @@ class StrayError(Hooks):
 
     def before_end(self, world):
         world.drivers[0]._shared.log_error("something odd", world.clock.epoch_ms())
+
+
+class ForgetfulGroup(Hooks):
+    """Flow control of groups that waits for nobody, whatever publications ask for."""
+
+    def plan(self, seed):
+        plan = make_plan(seed)
+        return replace(
+            plan,
+            streams=tuple(
+                replace(
+                    stream,
+                    options=tuple(
+                        "fc=max" if option.startswith("fc=") else option
+                        for option in stream.options
+                    ),
+                )
+                for stream in plan.streams
+            ),
+        )
+
+
+class StubbornNames(Hooks):
+    """Names that are looked up once and never again."""
+
+    def settings(self):
+        return {"re_resolution_check_interval_ns": 0}
+
+
+class LostHost(Hooks):
+    """A driver that comes back, but whom the network has forgotten."""
+
+    def network(self, world, network):
+        self.network_of = network
+
+    def engine(self, world, driver, role, handle):
+        if world.generations[driver]:
+            for other in range(world.plan.driver_count):
+                if other != driver:
+                    self.network_of.partition(world.plan.host(driver), world.plan.host(other))
+        return handle
+
+
+# Whatever needs a special plan is looked for where the seeds have it.
+GROUPS = [
+    seed
+    for seed in range(2000, 2400)
+    if any(stream.is_group and stream.needed_drivers for stream in make_plan(seed).streams)
+]
+NAMES = [
+    seed
+    for seed in range(2000, 2400)
+    if any("moves-" in str(stream.publisher_channels) for stream in make_plan(seed).streams)
+]
+RESTARTS = [
+    seed
+    for seed in range(2000, 2400)
+    if any("restart" in each.kind for each in make_plan(seed).disturbances)
+    and any(stream.kind == "udp" for stream in make_plan(seed).streams)
+]
+
+
+@pytest.mark.parametrize(
+    ("animal", "seeds", "reason"),
+    [
+        (ForgetfulGroup, GROUPS, "missing and nothing to excuse it|while its publisher lives"),
+        (StubbornNames, NAMES, "published 0 of"),
+        (LostHost, RESTARTS, "published .* of|have not come|no image|stays at"),
+    ],
+    ids=lambda value: value.__name__ if isinstance(value, type) else "",
+)
+def test_the_checks_find_what_is_broken_in_groups_names_and_restarts(animal, seeds, reason):
+    found = None
+    for seed in seeds[: len(SEEDS)]:
+        hooks = animal()
+        try:
+            simulate(seed, hooks=hooks, plan=hooks.plan(seed) if hasattr(hooks, "plan") else None)
+        except SimulationError as error:
+            found = str(error)
+            break
+    assert found is not None, f"not found within {len(SEEDS)} seeds"
+    assert re.search(reason, found)
 
 
 @pytest.mark.parametrize(
