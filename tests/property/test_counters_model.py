@@ -167,6 +167,9 @@ def test_bytes_of_the_records():
     assert metadata[512 + 16 : 512 + 128] == b"key!".ljust(112, b"\0")
     assert struct.unpack_from("<i", metadata, 512 + 128) == (7,)
     assert metadata[512 + 132 : 512 + 139] == b"a label"
+    manager.set_owner_id(counter_id, 32)
+    manager.set_reference_id(counter_id, 33)
+    assert struct.unpack_from("<qqqq", values, 128) == (20, 21, 32, 33)
     manager.free(counter_id)
     assert struct.unpack_from("<iiq", metadata, 512) == (-1, 11, 1_250)
     assert not any(metadata[512 + 16 : 512 + 128])

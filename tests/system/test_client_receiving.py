@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import struct
 
 import pytest
 from client_driver import (
@@ -43,6 +44,9 @@ def test_buffer_is_valid_in_its_handler_only(client, stream_id):
             0x0201,
             3,
         )
+        assert buffer.get_int16(8) == int.from_bytes(b"re", "little")
+        assert buffer.get_uint32(8) == int.from_bytes(b"rest", "little")
+        assert buffer.get_float64(0) == struct.unpack("<d", bytes(buffer[:8]))[0]
         assert buffer.tobytes() == bytes(buffer)
         for offset in (-1, 5, 1 << 40):
             with pytest.raises(IndexError):

@@ -15,8 +15,8 @@ from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, point
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.libc.stdlib import calloc, free
 from cython.cimports.libc.string import memcpy
-from cython.cimports.volans.client.layout import SubscriptionState
 from cython.cimports.volans.client.exclusive_publication import ExclusivePublication
+from cython.cimports.volans.client.layout import SubscriptionState
 from cython.cimports.volans.client.subscription import Subscription, subscription_poll
 from cython.cimports.volans.log.append import append_exclusive
 from cython.cimports.volans.log.layout import APPEND_ADMIN_ACTION, Appender
