@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import struct
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import peer
 import pytest
+from wire_peer import SEND_SETUP, SETUP, SM, WirePeer, has
 
 import volans
 
@@ -178,3 +181,120 @@ def official(driver: peer.Driver, role: str, streams: Streams) -> Iterator[subpr
             yield process
         finally:
             process.kill()
+
+
+REQUEST_SESSION, RESPONSE_SESSION = 77, 88
+RSP_SETUP = 11
+START = "init-term-id=3|term-id=3|term-offset=0|term-length=64k|mtu=2k"
+
+
+def setup_frame(session_id: int, stream_id: int, flags: int) -> bytes:
+    return struct.pack(
+        "<iBBhiiiiiiii", 40, 0, flags, SETUP, 0, session_id, stream_id, 3, 3, 65536, 2048, 0
+    )
+
+
+def status_message(session_id: int, stream_id: int, flags: int, window: int) -> bytes:
+    term_id = 0 if flags else 3
+    return struct.pack(
+        "<iBBhiiiiiq", 36, 0, flags, SM, session_id, stream_id, term_id, 0, window, 5
+    )
+
+
+def test_drivers_answer_by_the_same_frames(
+    clients: dict[str, volans.Client],
+    fresh_stream: Callable[[], int],
+    free_port: Callable[[], int],
+) -> None:
+    """A hand-made requester: it asks, is told the session, asks for its SETUP, and listens."""
+    request_stream = fresh_stream()
+    response_stream = request_stream + 1
+    transcripts = {}
+    for kind, client in clients.items():
+        request_port, control_port = free_port(), free_port()
+        requests = client.add_subscription(
+            f"aeron:udp?endpoint=127.0.0.1:{request_port}", request_stream
+        )
+        with WirePeer(request_port) as asking, WirePeer(control_port) as listening:
+            ask = setup_frame(REQUEST_SESSION, request_stream, 0x80)
+            asking.send(ask)
+            asking.expect("request", has("SM"), ("SM",), repeat=partial(asking.send, ask))
+            await_that(lambda: requests.images)  # noqa: B023
+            channel = f"aeron:udp?control-mode=response|control=127.0.0.1:{control_port}|{START}"
+            publication = client.add_exclusive_publication(
+                with_reference(
+                    f"{channel}|session-id={RESPONSE_SESSION}", requests.images[0].correlation_id
+                ),
+                response_stream,
+            )
+            told = asking.expect("told", has(str(RSP_SETUP)), (str(RSP_SETUP),))
+            wanted = status_message(RESPONSE_SESSION, response_stream, SEND_SETUP, 0)
+            listening.send(wanted)
+            listening.expect(
+                "setup", has("SETUP"), ("SETUP",), repeat=partial(listening.send, wanted)
+            )
+            listening.send(status_message(RESPONSE_SESSION, response_stream, 0, 32768))
+            await_that(lambda: publication.is_connected)  # noqa: B023
+            publication.publish(b"answer", timeout=20)
+            listening.expect("answer", has("DATA"), ("DATA",))
+            transcripts[kind] = {**listening.transcript, "told": told}
+    assert transcripts["volans"] == transcripts["official"]
+    assert transcripts["volans"]["told"] == [
+        struct.pack(
+            "<iBBhiii",
+            20,
+            0,
+            0,
+            RSP_SETUP,
+            REQUEST_SESSION,
+            request_stream,
+            RESPONSE_SESSION,
+        )
+    ]
+
+
+def test_drivers_ask_by_the_same_frames(
+    clients: dict[str, volans.Client], fresh_stream: Callable[[], int]
+) -> None:
+    """A hand-made responder: it is asked, tells its session, and is asked for its SETUP."""
+    request_stream = fresh_stream()
+    response_stream = request_stream + 1
+    transcripts = {}
+    for kind, client in clients.items():
+        with WirePeer() as asked, WirePeer() as answering:
+            answers = client.add_subscription(
+                f"aeron:udp?control-mode=response|control=127.0.0.1:{answering.port}",
+                response_stream,
+            )
+            channel = (
+                f"aeron:udp?endpoint=127.0.0.1:{asked.port}|session-id={REQUEST_SESSION}|{START}"
+            )
+            publication = client.add_exclusive_publication(
+                with_reference(channel, answers.registration_id), request_stream
+            )
+            asked.expect("request", has("SETUP"), ("SETUP",))
+            asked.send(
+                struct.pack(
+                    "<iBBhiii",
+                    20,
+                    0,
+                    0,
+                    RSP_SETUP,
+                    REQUEST_SESSION,
+                    request_stream,
+                    RESPONSE_SESSION,
+                )
+            )
+            session = struct.pack("<ii", RESPONSE_SESSION, response_stream)
+            answering.expect(
+                "wanted",
+                has("SM", session),
+                ("SM",),
+                only=lambda frame: session in frame,  # noqa: B023
+            )
+            answering.send(setup_frame(RESPONSE_SESSION, response_stream, 0))
+            await_that(lambda: answers.images)  # noqa: B023
+            assert answers.images[0].session_id == RESPONSE_SESSION
+            publication.close()
+            transcripts[kind] = {**asked.transcript, **answering.transcript}
+    assert transcripts["volans"] == transcripts["official"]

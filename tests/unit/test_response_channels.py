@@ -234,3 +234,21 @@ def test_a_response_endpoint_is_taken_and_means_nothing_to_a_driver(driver: Invo
     ready = asker.publication(f"{UDP}|response-endpoint={HOST}:40300")
     with LogInspector(ready.log_file_name) as log:
         assert log.metadata.response_correlation_id == -1
+
+
+@pytest.mark.parametrize("seed", range(1, 7))
+def test_the_answer_comes_through_a_lossy_network(seed: int) -> None:
+    """Whatever of SETUP, RSP_SETUP and the requests for them is lost is said again."""
+    with invoked_driver(
+        seed,
+        client_liveness_timeout_ns="14s",
+        image_liveness_timeout_ns="10s",
+        publication_linger_timeout_ns="300ms",
+    ) as driver:
+        driver.network.configure(HOST, HOST, loss=0.6)
+        exchange = Exchange(driver)
+        response = exchange.respond(exchange.request())
+        answer = await_event(driver, events.AvailableImage, timeout_ms=10_000)
+        assert answer.subscription_registration_id == exchange.answers
+        assert answer.session_id == response.session_id
+        assert driver.network.stats["lost"] > 0
