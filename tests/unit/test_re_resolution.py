@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+
 import pytest
 from conductor_kit import HOST, Asker, ErrorCode, c, events, invoked_driver, one
 from invoked_driver import SMALL
@@ -10,8 +13,9 @@ from volans.driver.media_driver import DriverConfig, MediaDriver
 from volans.driver.naming.address import SocketAddress
 from volans.driver.naming.resolve import DefaultResolver
 from volans.errors import ConfigError
-from volans.memory import CountersManager
+from volans.memory import CountersManager, ManyToOneRingBuffer
 from volans.memory.clocks import ManualClock
+from volans.protocol.cnc import CncFile
 from volans.protocol.counter_types import CounterType, SystemCounter
 from volans.testing.transport_kit import EngineDriver
 from volans.transport.simulated import SimulatedNetwork
@@ -265,3 +269,61 @@ def test_bad_settings_of_names_are_refused(settings, named):
     with pytest.raises(ConfigError) as caught, invoked_driver(**settings):
         pass
     assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("transport", ["sockets", "mmsg"])
+@pytest.mark.parametrize("connect", [True, False])
+def test_a_connected_socket_is_connected_anew(tmp_path, transport, connect):
+    """Over the loopback: a socket connected to the old address would go on sending there."""
+    now_ms = 1_000_000
+    with contextlib.ExitStack() as stack:
+        old, new = (stack.enter_context(socket.socket(type=socket.SOCK_DGRAM)) for _ in range(2))
+        old.bind(("127.0.0.1", 0))
+        port = old.getsockname()[1]
+        new.bind(("127.0.0.2", port))
+        for each in (old, new):
+            each.setblocking(False)
+        driver = stack.enter_context(
+            MediaDriver(
+                DriverConfig.from_environment(
+                    directory=str(tmp_path / "driver"),
+                    **{**SMALL, **LONG_LIVED},
+                    transport=transport,
+                    connect_enabled=connect,
+                    name_resolver="csv_table",
+                    name_resolver_init_args="peer,127.0.0.1,127.0.0.2",
+                    re_resolution_check_interval_ns="50ms",
+                ),
+                clock_ns=lambda: now_ms * 1_000_000,
+                clock_ms=lambda: now_ms,
+                random_seed=1,
+            )
+        )
+        cnc = CncFile.attach(tmp_path / "driver", timeout_s=0, require_alive=False)
+        stack.callback(cnc.close)
+        command = c.AddPublication(1, 1, 7, f"aeron:udp?endpoint=peer:{port}")
+        ManyToOneRingBuffer(cnc.to_driver_buffer).write(command.msg_type_id, command.encode())
+
+        def heard_while(duration_ms: int) -> list[int]:
+            nonlocal now_ms
+            for _ in range(0, duration_ms, 20):
+                now_ms += 20
+                driver.do_work()
+            counts = []
+            for each in (old, new):
+                counts.append(0)
+                with contextlib.suppress(BlockingIOError):
+                    while each.recv(2048):
+                        counts[-1] += 1
+            return counts
+
+        at_first = heard_while(1_000)
+        assert at_first[0] > 0
+        assert at_first[1] == 0
+        (counter_id,) = driver.counters.find_by_type(CounterType.NAME_ENTRY)
+        driver.counters.set_value(counter_id, 1)
+        heard_while(5_000)
+        later = heard_while(1_000)
+        assert later[0] == 0
+        assert later[1] > 0
+        assert driver.counters.value(SystemCounter.RESOLUTION_CHANGES) == 1

@@ -25,6 +25,7 @@ from volans.memory import ManyToOneRingBuffer
 
 if TYPE_CHECKING:
     from volans.driver.config import DriverConfig
+    from volans.transport.event_tap import EventTap
     from volans.transport.registry import EngineHandle
 
 RING_LENGTH: Final = 4 * 1024 * 1024
@@ -55,7 +56,7 @@ class EventLog:
         self._length = 0
         self._memory = mmap.mmap(-1, RING_LENGTH + RING_TRAILER_LENGTH)
         self._ring = ManyToOneRingBuffer(self._memory)
-        self._taps: list[EngineHandle] = []
+        self._taps: list[EventTap] = []
         self.lost_count = 0  # of those told in Python
         self._told_lost_count = 0
         self._stop = threading.Event()

@@ -6,7 +6,7 @@ commas; the first one sees a datagram first. Each has arguments ``key=value|key=
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from volans.errors import ConfigError
 
@@ -140,7 +140,7 @@ class Arguments:
         high: int,
         default: float | None,
         allowed: str,
-    ):
+    ) -> Any:
         text = self._values.get(key)
         if text is None:
             if default is None:
