@@ -12,7 +12,7 @@ from typing import Any
 
 import peer
 import pytest
-from wire_peer import SEND_SETUP, SETUP, SM, WirePeer, has
+from wire_peer import SEND_SETUP, SETUP, SM, WirePeer, has, kind_of
 
 import volans
 
@@ -237,6 +237,11 @@ def test_drivers_answer_by_the_same_frames(
             await_that(lambda: publication.is_connected)  # noqa: B023
             publication.publish(b"answer", timeout=20)
             listening.expect("answer", has("DATA"), ("DATA",))
+            # Who listens need not be told any more: status messages come alone.
+            for step in ("settling", "settled"):
+                asking.forget()
+                heard = asking.expect(step, has("SM"), ("SM", str(RSP_SETUP)))
+            assert [kind_of(frame) for frame in heard] == ["SM"]
             transcripts[kind] = {**listening.transcript, "told": told}
     assert transcripts["volans"] == transcripts["official"]
     assert transcripts["volans"]["told"] == [
