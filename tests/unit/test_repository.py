@@ -123,6 +123,14 @@ def test_links_between_the_documents_lead_somewhere():
     assert broken == []
 
 
+def test_files_named_by_the_architecture_are_there():
+    names = {path.name for path in (ROOT / "src").rglob("*.p[yx]*")}
+    text = (ROOT / "docs" / "architecture.md").read_text()
+    named = re.findall(r"`(?:[\w/]+/)?(\w+\.p(?:y|xd))`", text)
+    assert len(named) > 20
+    assert [name for name in named if name not in names] == []
+
+
 def test_every_development_requirement_is_pinned():
     def name_of(requirement: str) -> str:
         return re.match(r"[\w.-]+", requirement)[0].lower().replace("_", "-")
