@@ -49,7 +49,10 @@ def test_a_driver_tells_commands_answers_and_channels(tmp_path):
     path = tmp_path / "events.log"
     with invoked_driver(event_log="admin", event_log_filename=str(path)) as driver:
         asker = Asker(driver)
-        asker.publication(UDP)
+        ready = asker.publication(UDP)
+        asker.ask(c.RemoveSubscription, asker.subscription(UDP))
+        asker.ask(c.RemovePublication, ready.registration_id, False)
+        driver.pass_time(200)
         asker.refusal(c.AddPublication, 7, "aeron:udp?endpoint=nothing")
         driver.step()
     lines = path.read_text().splitlines()
@@ -59,6 +62,11 @@ def test_a_driver_tells_commands_answers_and_channels(tmp_path):
         "CMD_OUT_PUBLICATION_READY",
         "CMD_OUT_ERROR",
         "SEND_CHANNEL_CREATION",
+        "SEND_CHANNEL_CLOSE",
+        "RECEIVE_CHANNEL_CREATION",
+        "RECEIVE_CHANNEL_CLOSE",
+        "REMOVE_PUBLICATION_CLEANUP",
+        "REMOVE_SUBSCRIPTION_CLEANUP",
         "NAME_RESOLUTION_RESOLVE",
     }
     assert not told & {"FRAME_IN", "FRAME_OUT"}

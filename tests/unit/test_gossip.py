@@ -248,5 +248,5 @@ def test_strangers_cannot_fill_the_memory(drivers):
     for frame in encode_frames(entries, 60_000):
         drivers.network.waiting[at].append((frame, address("10.9.9.9").sockaddr_bytes()))
     a.do_work(0, drivers.now_ms + 10)
-    assert len(a.names) == 16_384
-    assert len(a.neighbors) == 1_024
+    assert len(a.names) == 2_048
+    assert len(a.neighbors) == 256

@@ -38,7 +38,12 @@ from volans.driver.conductor.session_ids import SessionIds
 from volans.driver.conductor.slow_subscribers import SlowSubscribers
 from volans.driver.conductor.subscriptions import SubscriptionLink
 from volans.driver.conductor.tethering import on_subscriber_change
-from volans.driver.event_log_names import PUBLICATION_REVOKE
+from volans.driver.event_log_names import (
+    IMAGE_CLEANUP,
+    PUBLICATION_CLEANUP,
+    PUBLICATION_REVOKE,
+    SUBSCRIPTION_CLEANUP,
+)
 from volans.memory.errors import StorageSpaceError
 from volans.protocol import commands as c
 from volans.protocol.channel_uri import ChannelUri, InvalidChannelError
@@ -52,6 +57,11 @@ if TYPE_CHECKING:
     from volans.driver.conductor.context import ConductorContext, WhenDone
 
 COMMAND_DRAIN_LIMIT = 32
+CLEANUPS = {
+    "ipc_done": PUBLICATION_CLEANUP,
+    "publication_done": PUBLICATION_CLEANUP,
+    "image_done": IMAGE_CLEANUP,
+}
 NULL_VALUE = -1
 
 
@@ -191,6 +201,10 @@ class Conductor:
         | PublicationError,
     ) -> None:
         if isinstance(message, StreamChange):
+            if message.change in CLEANUPS:
+                self._context.tell(
+                    CLEANUPS[message.change], f"registrationId={message.registration_id}"
+                )
             self._stream_changes[message.change](message.registration_id)
         elif isinstance(message, SubscriberChange):
             stream = (
@@ -308,6 +322,9 @@ class Conductor:
                 f"registration_id={command.registration_id}",
             )
         client.owned.pop(command.registration_id).release()
+        self._context.tell(
+            SUBSCRIPTION_CLEANUP, f"registrationId={link.registration_id} streamId={link.stream_id}"
+        )
         self._context.events.success(command.correlation_id)
         when_done(None)
 

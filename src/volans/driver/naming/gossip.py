@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from volans.driver.naming.resolve import HostLookup
 
 DUTY_CYCLE_MS: Final = 10
-# Strangers cannot make the tables grow without end.
-MAX_NAMES: Final = 16_384
-MAX_NEIGHBORS: Final = 1_024
+# Every neighbour is told every name: strangers must make neither table long.
+MAX_NAMES: Final = 2_048
+MAX_NEIGHBORS: Final = 256
 
 
 class Port(Protocol):
