@@ -69,13 +69,14 @@ def check_sender(
             destination = address(endpoint.destinations.array[i])
             if (
                 destination.address.length > 0
-                and sender.now_ns > destination.time_of_last_activity_ns + SILENT_AFTER_NS
+                and sender.now_ns
+                > destination.time_of_last_activity_ns + cast(int64_t, SILENT_AFTER_NS)
             ):
                 destination.time_of_last_activity_ns = sender.now_ns
                 report(sender.shared, endpoint.id, destination.registration_id, False)
     elif (
         endpoint.destinations.mode == DESTINATIONS_NONE
-        and sender.now_ns > endpoint.time_of_last_status_message_ns + SILENT_AFTER_NS
+        and sender.now_ns > endpoint.time_of_last_status_message_ns + cast(int64_t, SILENT_AFTER_NS)
     ):
         report(sender.shared, endpoint.id, -1, False)
 
@@ -124,7 +125,8 @@ def check_receiver(
         destination = endpoint.destinations[i]
         if (
             destination.has_explicit_control
-            and receiver.now_ns > destination.time_of_last_activity_ns + SILENT_AFTER_NS
+            and receiver.now_ns
+            > destination.time_of_last_activity_ns + cast(int64_t, SILENT_AFTER_NS)
         ):
             destination.time_of_last_activity_ns = receiver.now_ns
             report(receiver.shared, endpoint.id, destination.id, True)

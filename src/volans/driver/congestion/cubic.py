@@ -89,7 +89,7 @@ def on_rttm(
 ) -> cython.void:
     state: pointer[CubicState] = state_of(image)
     longest_ns: int64_t = rtt_ns if rtt_ns > state.initial_rtt_ns else state.initial_rtt_ns
-    if rtt_ns <= 0 or rtt_ns > CUBIC_RTT_MAX_NS:
+    if rtt_ns <= 0 or rtt_ns > cast(int64_t, CUBIC_RTT_MAX_NS):
         # An answer that was never asked for: it must not put off the next question for ever.
         return
     state.time_of_last_rtt_ns = now_ns
