@@ -11,7 +11,7 @@ from volans.testing import simulator_command
 from volans.testing.simulator import SimulationError, make_plan, simulate
 from volans.testing.simulator_world import Hooks
 
-SEEDS = range(1000, 1012)
+SEEDS = range(1000, 1006)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -50,7 +50,7 @@ def test_another_process_gives_the_same_traces():
 
 def test_many_seeds_meet_all_that_can_happen():
     totals: dict[str, int] = {}
-    for seed in range(1000, 1030):
+    for seed in range(1000, 1020):
         report = simulate(seed)
         for name, value in (report.counters | report.datagrams).items():
             totals[name] = totals.get(name, 0) + value

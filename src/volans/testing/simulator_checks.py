@@ -40,6 +40,7 @@ _TELLING = (
     SystemCounter.UNBLOCKED_PUBLICATIONS,
     SystemCounter.LOSS_GAP_FILLS,
     SystemCounter.CLIENT_TIMEOUTS,
+    SystemCounter.RESOLUTION_CHANGES,
 )
 
 
@@ -82,9 +83,10 @@ def _publish(world: World) -> None:
 def _stuck_publishers(world: World) -> list[str]:
     stuck = []
     for publisher in world.publishers:
-        if publisher.is_done or not publisher.owner.is_usable:
+        if not publisher.owner.is_usable:
             continue
-        if _is_received(world, publisher.stream):
+        is_short = not publisher.is_done and _is_received(world, publisher.stream)
+        if is_short or publisher.is_registering:
             publication = publisher.publication
             state = (
                 "not registered"

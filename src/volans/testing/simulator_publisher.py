@@ -58,6 +58,11 @@ class PublisherActor:
         """Whether its publication is open and its client alive."""
         return self.publication is not None and not self.is_over and self.owner.is_usable
 
+    @property
+    def is_registering(self) -> bool:
+        """Whether the driver has been asked for a publication that is not there yet."""
+        return not self.is_over and self.registration_id is not None and self.publication is None
+
     def step(self, now_ns: int) -> int:
         """Register, then publish when it is time; the work count."""
         if not self.is_over and self.generation != self.owner.generation:
