@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from volans.protocol.counter_types import SystemCounter
 from volans.testing.receive_kit import ReceiveKit
 
-SEEDS = 5
-DATAGRAMS_A_SEED = max(14_000, amount.inputs(SEEDS))
+DATAGRAMS_A_SEED = 14_000
+SEEDS = max(5, -(-amount.inputs() // DATAGRAMS_A_SEED))
 STREAM, OTHER_STREAM, UNKNOWN_STREAM = 1001, 1002, 9
 GOOD_SESSION, HOSTILE_SESSION = 11, 12
 TERM_ID = 7
