@@ -115,3 +115,10 @@ def test_importing_loads_neither_numpy_nor_the_command_line():
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_directory_of_none_leaves_the_environments():
+    options = ClientOptions.from_environment({"AERON_DIR": "/dev/shm/elsewhere"}, directory=None)
+    assert options.directory == "/dev/shm/elsewhere"
+    given = ClientOptions.from_environment({"AERON_DIR": "/dev/shm/elsewhere"}, directory="/here")
+    assert given.directory == "/here"

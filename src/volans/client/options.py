@@ -122,14 +122,15 @@ class ClientOptions:
                 values[setting.name] = value_from_text(setting, text, setting.variable)
         if file is not None:
             values.update(read_config_file(file, "client", CLIENT_SETTINGS_BY_NAME))
-        values.update(overrides)
+        # A directory of None says nothing, so it takes nothing away from file and environment.
+        values.update((k, v) for k, v in overrides.items() if k != "directory" or v is not None)
         if values.get("directory") is None:
             values["directory"] = default_directory(source)
         return cls(**values)
 
 
 def default_directory(environment: Mapping[str, str] | None = None) -> str:
-    """Where a media driver lives unless told otherwise (AERON_DIR, else the official default)."""
+    """Where a media driver lives unless told otherwise."""
     from volans.driver.config import DriverConfig
 
     return DriverConfig.default_directory(environment)
