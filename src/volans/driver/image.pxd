@@ -8,7 +8,7 @@ cdef void image_init_receiver_state(PublicationImage *image, int64_t initial_pos
 cdef void image_connect(PublicationImage *image, int64_t now_ns) noexcept nogil
 # `packet` is in `datagram`, or one of several of it; time stamps are written into it.
 cdef int32_t image_on_data(PublicationImage *image, ReceiveDestination *destination, const uint8_t *packet, int32_t length,
-                                const RxDatagram *datagram, int64_t now_ns) noexcept nogil
+                           const RxDatagram *datagram, int64_t now_ns) noexcept nogil
 # A SETUP of a session that has its image already: the source lives.
 cdef void image_on_setup(PublicationImage *image, ReceiveDestination *destination, const Address *source, int64_t now_ns) noexcept nogil
 cdef void image_on_rttm(PublicationImage *image, const uint8_t *frame, int32_t length, const Address *source, int64_t now_ns) noexcept nogil
