@@ -27,6 +27,7 @@ from volans.testing.simulator_plan import (
 )
 
 BASIC_SHARE = 0.3  # of the seeds stay as they are
+CUBIC_LOSS_LIMIT = 0.1
 SECOND_PORT = 10  # beyond the first one of a stream
 GROUP_KINDS = ("multicast", "multicast", "dynamic", "manual", "receive")
 
@@ -60,7 +61,8 @@ def _changed(random: Random, plan: Plan, stream: StreamPlan) -> StreamPlan:
         return stream
     if choice < 0.5:
         return _group(random, plan, stream.number, random.choice(GROUP_KINDS))
-    if choice < 0.7:
+    # CUBIC takes heavy loss for congestion and hardly moves: right, but nothing to wait for.
+    if choice < 0.7 and plan.fault.loss <= CUBIC_LOSS_LIMIT:
         return replace(stream, subscriber_options=(*stream.subscriber_options, "cc=cubic"))
     if choice < 0.9 and not any(subscriber.is_spy for subscriber in stream.subscribers):
         return replace(stream, publisher_channels=(_named(random, stream.channel),))
