@@ -28,6 +28,7 @@ from volans.testing.simulator_plan import (
 
 BASIC_SHARE = 0.3  # of the seeds stay as they are
 CUBIC_LOSS_LIMIT = 0.1
+GROUP_LINGER = "5s"
 SECOND_PORT = 10  # beyond the first one of a stream
 GROUP_KINDS = ("multicast", "multicast", "dynamic", "manual", "receive")
 
@@ -103,6 +104,10 @@ def _group(random: Random, plan: Plan, number: int, kind: str) -> StreamPlan:
         subscribers.append(draw_subscriber(random, sources, True))
     flow, tagged, promised = _flow(random, targets)
     options = [flow] if flow else []
+    if promised:
+        # NAKs of groups wait longer, and nobody tells a group's publication that all have come:
+        # the end of a stream is only safe for as long as it lingers.
+        options.append(f"linger={GROUP_LINGER}")
     if mtu := random.choice((0, 0, 576, 8192)):
         options.append(f"mtu={mtu}")
     destinations: tuple[DestinationPlan, ...] = ()
