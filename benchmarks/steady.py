@@ -74,12 +74,11 @@ def p99_us(publication: volans.ExclusivePublication, subscription: volans.Subscr
 
 
 def run(options: harness.Options, report: harness.Report) -> None:
-    latency = options.for_latency()
     count = options.count(MESSAGES)
     samples: harness.Samples = {}
     for side in harness.available_sides(options, ("volans", "official")):
         with (
-            harness.driver_process(side, latency) as driver,
+            harness.driver_process(side, options) as driver,
             volans.connect(driver.directory) as client,
         ):
             one, other = free_ports(2)
