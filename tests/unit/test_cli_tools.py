@@ -327,6 +327,14 @@ def test_the_command_of_the_package_is_the_one_tested():
     assert 'volans = "volans.cli.main:app"' in pyproject
 
 
+@pytest.mark.parametrize("module", ["volans", "volans.cli"])
+def test_the_package_can_be_run_as_the_command(module):
+    answer = subprocess.run(
+        [sys.executable, "-m", module, "--help"], capture_output=True, text=True, check=True
+    )
+    assert "Usage: volans [OPTIONS] COMMAND" in " ".join(answer.stdout.split())
+
+
 @pytest.mark.parametrize("tool", ["streams", "backlog"])
 @pytest.mark.parametrize(
     ("options", "is_found"),
