@@ -8,6 +8,7 @@ from cython import cast, cclass, cfunc, exceptval, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.libc.stdlib import free, realloc
 from cython.cimports.libc.string import memcpy
+from cython.cimports.volans.log.layout import MAX_MESSAGE_LENGTH
 from cython.cimports.volans.log.position import align_frame
 from cython.cimports.volans.protocol.layout import (
     DATA_FLAG_BEGIN,
@@ -15,6 +16,8 @@ from cython.cimports.volans.protocol.layout import (
     DATA_HEADER_LENGTH,
     DataHeader,
 )
+
+from volans.client.log_file import CorruptLogError
 
 
 @cython.final
@@ -54,7 +57,11 @@ class Assembler:
     @cfunc
     @exceptval(-1, check=False)
     def add(
-        self, payload: pointer[cython.const[uint8_t]], length: int32_t, frame: pointer[DataHeader]
+        self,
+        payload: pointer[cython.const[uint8_t]],
+        length: int32_t,
+        frame: pointer[DataHeader],
+        position: int64_t,
     ) -> int32_t:
         flags: int32_t = frame.flags
         if flags & DATA_FLAG_BEGIN:
@@ -68,6 +75,14 @@ class Assembler:
             self.dropped_count += 1
             self.next_term_offset = -1
             return 0
+        if self.length + length > MAX_MESSAGE_LENGTH:
+            # No publisher makes such: do not let one that lies take all memory.
+            self.dropped_count += 1
+            self.next_term_offset = -1
+            self.memory = MessageMemory.__new__(MessageMemory)
+            raise CorruptLogError(
+                frame.session_id, position, frame.frame_length, self.length + length
+            )
         if not self.memory.reserve(self.length + length):
             self.next_term_offset = -1
             raise MemoryError(f"no memory for a message of {self.length + length} bytes")

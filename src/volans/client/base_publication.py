@@ -186,6 +186,9 @@ class BasePublication:
         length: int64_t
         PyObject_GetBuffer(messages, address(view), PyBUF_STRIDES)
         try:
+            # Handing out its buffer may have run Python code, which may have closed this.
+            if self.closed != 0:
+                self._raise_closed()
             if view.ndim != 2 or view.strides[1] != view.itemsize:
                 raise ValueError(
                     f"a batch of {view.ndim} dimensions: give rows of contiguous items "
@@ -226,7 +229,8 @@ class BasePublication:
         code: int64_t
         self.last_result_value = True
         for message in messages:
-            code = self.append_object(message, 0)
+            # The buffer of the message before may have run Python code that closed this.
+            code = APPEND_CLOSED if self.closed != 0 else self.append_object(message, 0)
             if code == APPEND_ADMIN_ACTION:
                 code = self.append_object(message, 0)
             if code <= 0:
@@ -240,7 +244,11 @@ class BasePublication:
     @cfunc
     @exceptval(-1000, check=True)
     def append_object(self, message: object, reserved_value: int64_t) -> int64_t:
-        """Append one message of any kind: the position, or an APPEND_ code."""
+        """Append one message of any kind: the position, or an APPEND_ code.
+
+        The caller has looked at `closed`; a buffer may be Python code that closes, so that it is
+        looked at once more behind each.
+        """
         view: Py_buffer
         code: int64_t
         data: pointer[uint8_t]
@@ -257,7 +265,9 @@ class BasePublication:
             raise TypeError("a message is bytes, not str: encode it, for example text.encode()")
         else:
             PyObject_GetBuffer(message, address(view), PyBUF_SIMPLE)
-            if view.len > self.appender.max_message_length:
+            if self.closed != 0:
+                code = APPEND_CLOSED
+            elif view.len > self.appender.max_message_length:
                 code = APPEND_MESSAGE_TOO_LONG
             elif self.exclusive:
                 code = append_exclusive(
@@ -307,7 +317,9 @@ class BasePublication:
                 parts[held].length = views[held].len
                 total += views[held].len
                 held += 1
-            if total > self.appender.max_message_length:
+            if self.closed != 0:
+                code = APPEND_CLOSED
+            elif total > self.appender.max_message_length:
                 code = APPEND_MESSAGE_TOO_LONG
             elif self.exclusive:
                 code = append_gather_exclusive(

@@ -223,6 +223,7 @@ class Batch:
                         cast(pointer[uint8_t], frame) + DATA_HEADER_LENGTH,
                         length - DATA_HEADER_LENGTH,
                         frame,
+                        base + offset - align_frame(length),
                     ):
                         self.take_assembled(assembler, base + offset)
                         return 0

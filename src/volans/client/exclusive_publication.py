@@ -55,10 +55,11 @@ class ExclusivePublication(BasePublication):
         """
         code: int64_t
         reserved: int64_t = 0
-        if self.closed != 0:
-            self._raise_closed()
         if reserved_value is not None:
             reserved = self.reserved_value_of(reserved_value, message)
+        # Behind it: the function that gives the reserved value may close the publication.
+        if self.closed != 0:
+            self._raise_closed()
         if (
             PyBytes_CheckExact(message)
             and PyBytes_GET_SIZE(message) <= self.appender.max_message_length
@@ -105,6 +106,9 @@ class ExclusivePublication(BasePublication):
         code: int64_t
         PyObject_GetBuffer(block, address(view), PyBUF_SIMPLE)
         try:
+            # Handing out its buffer may have run Python code, which may have closed this.
+            if self.closed != 0:
+                self._raise_closed()
             self._check_block(cast(int64_t, cast(cython.p_void, view.buf)), cast(int64_t, view.len))
             code = append_block_exclusive(
                 address(self.appender), cast(pointer[uint8_t], view.buf), cast(int32_t, view.len)

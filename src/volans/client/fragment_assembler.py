@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from volans.client.log_file import CorruptLogError
 from volans.client.results import ControlledAction
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _END = 0x40
 _UNFRAGMENTED = _BEGIN | _END
 _HEADER_LENGTH = 32
 _ALIGNMENT = 32
+_MAX_MESSAGE_LENGTH = 16 << 20  # no publisher makes a longer one
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class _Message:
             self.next_place = None  # its beginning, or something between, has not come
             return False
         self.length_before = len(self.data)
+        length = self.length_before + len(buffer)
+        if length > _MAX_MESSAGE_LENGTH:
+            self.data, self.next_place = bytearray(), None
+            start = header.position - ((header.frame_length + _ALIGNMENT - 1) & -_ALIGNMENT)
+            raise CorruptLogError(header.session_id, start, header.frame_length, length)
         self.data += memoryview(buffer)
         end = header.term_offset + header.frame_length
         self.next_place = (header.term_id, (end + _ALIGNMENT - 1) & -_ALIGNMENT)

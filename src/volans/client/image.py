@@ -7,6 +7,7 @@ import cython
 from cython import address, cast, cclass, cfunc, exceptval, nogil, p_void, pointer
 from cython.cimports.cpython.ref import Py_REFCNT
 from cython.cimports.libc.stdint import INT64_MAX, int32_t, int64_t, uint8_t
+from cython.cimports.libc.string import memcpy
 from cython.cimports.volans.client.assembler import Assembler, MessageMemory
 from cython.cimports.volans.client.base_image import BaseImage
 from cython.cimports.volans.client.batch import Batch
@@ -245,6 +246,7 @@ class Image(BaseImage):
                         cast(pointer[uint8_t], frame) + DATA_HEADER_LENGTH,
                         length - DATA_HEADER_LENGTH,
                         frame,
+                        base + offset - align_frame(length),
                     )
                     if complete == 0:
                         continue
@@ -326,6 +328,7 @@ class Image(BaseImage):
                         cast(pointer[uint8_t], frame) + DATA_HEADER_LENGTH,
                         length - DATA_HEADER_LENGTH,
                         frame,
+                        base + frame_offset,
                     )
                     if complete == 0:
                         continue
@@ -376,7 +379,7 @@ class Image(BaseImage):
                 if load_acquire_i32(address(self.state.closed)) != 0:
                     break
         finally:
-            if buffer.data is not cython.NULL:
+            if buffer.data is not cython.NULL or buffer.export_count != 0:
                 buffer.data = cython.NULL
                 if buffer.export_count != 0:
                     self.assembler.release()
@@ -484,11 +487,15 @@ class Image(BaseImage):
 
 
 @cfunc
-@exceptval(check=False)
-def copy_message(assembler: Assembler) -> cython.void:
+@exceptval(-1, check=False)
+def copy_message(assembler: Assembler) -> cython.int:
     """Continue in new memory: the old one is looked at from outside."""
     memory: MessageMemory = MessageMemory.__new__(MessageMemory)
-    if memory.reserve(assembler.length):
-        for index in range(assembler.length):
-            memory.data[index] = assembler.memory.data[index]
-        assembler.memory = memory
+    if not memory.reserve(assembler.length):
+        raise MemoryError(
+            f"no memory for a second copy of a message of {assembler.length} bytes that was "
+            f"aborted while a view of it is kept: it is lost"
+        )
+    memcpy(memory.data, assembler.memory.data, assembler.length)
+    assembler.memory = memory
+    return 0

@@ -7,6 +7,7 @@ import cython
 from cython import address, cast, cclass, cfunc, exceptval, pointer
 from cython.cimports.libc.stdint import int64_t
 from cython.cimports.volans.log.buffers import log_buffers_wrap
+from cython.cimports.volans.log.layout import MAX_MESSAGE_LENGTH
 from cython.cimports.volans.memory.atomic import fetch_add_i64
 from cython.cimports.volans.memory.mapped import MappedFile
 from cython.cimports.volans.protocol.layout import (
@@ -29,19 +30,32 @@ class LogFileError(VolansError, ValueError):
 class CorruptLogError(VolansError):
     """A frame in a log buffer has an impossible length: the memory was overwritten.
 
-    Attributes: ``session_id``, ``position`` (stream position, bytes), ``frame_length``.
+    Attributes: ``session_id``, ``position`` (stream position, bytes), ``frame_length``,
+    ``message_length`` (bytes; of a message in fragments that is longer than any may be, else 0).
     """
 
-    def __init__(self, session_id: int, position: int, frame_length: int) -> None:
+    def __init__(
+        self, session_id: int, position: int, frame_length: int, message_length: int = 0
+    ) -> None:
         self.session_id = session_id
         self.position = position
         self.frame_length = frame_length
-        super().__init__(
-            f"frame length {frame_length} at position {position} of session {session_id} is "
-            f"impossible: the log buffer was overwritten; close this subscription"
-        )
+        self.message_length = message_length
+        where = f"at position {position} of session {session_id}"
+        if message_length:
+            what = (
+                f"the fragment {where} would make a message of {message_length} bytes, more than "
+                f"{MAX_MESSAGE_LENGTH}: it was dropped; the publisher or the log buffer is broken"
+            )
+        else:
+            what = (
+                f"frame length {frame_length} {where} is impossible: the log buffer was overwritten"
+            )
+        super().__init__(f"{what}; close this subscription")
 
 
+# Not cleared by the garbage collector: a view or a claim in the same garbage unpins it later.
+@cython.no_gc_clear
 @cython.final
 @cclass
 class LogFile:

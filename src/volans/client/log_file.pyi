@@ -10,7 +10,10 @@ class CorruptLogError(VolansError):
     session_id: int
     position: int
     frame_length: int
-    def __init__(self, session_id: int, position: int, frame_length: int) -> None: ...
+    message_length: int
+    def __init__(
+        self, session_id: int, position: int, frame_length: int, message_length: int = 0
+    ) -> None: ...
 
 @final
 class LogFile:

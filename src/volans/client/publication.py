@@ -34,10 +34,11 @@ class Publication(BasePublication):
         """
         code: int64_t
         reserved: int64_t = 0
-        if self.closed != 0:
-            self._raise_closed()
         if reserved_value is not None:
             reserved = self.reserved_value_of(reserved_value, message)
+        # Behind it: the function that gives the reserved value may close the publication.
+        if self.closed != 0:
+            self._raise_closed()
         if (
             PyBytes_CheckExact(message)
             and PyBytes_GET_SIZE(message) <= self.appender.max_message_length
