@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from volans.driver.event_log_names import COMMANDS_IN, COMMANDS_OUT, select_events
 from volans.driver.event_log_text import (
     FRAME_EVENTS,
+    STREAM_EVENTS,
     encode_command,
     encode_text,
     format_record,
@@ -24,7 +25,11 @@ from volans.driver.event_log_text import (
 from volans.memory import ManyToOneRingBuffer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from volans.driver.config import DriverConfig
+    from volans.driver.event_sink import EventSink
+    from volans.driver.shared import SharedState
     from volans.transport.event_tap import EventTap
     from volans.transport.registry import EngineHandle
 
@@ -57,6 +62,8 @@ class EventLog:
         self._memory = mmap.mmap(-1, RING_LENGTH + RING_TRAILER_LENGTH)
         self._ring = ManyToOneRingBuffer(self._memory)
         self._taps: list[EventTap] = []
+        self._sink: EventSink | None = None
+        self._channel_of: Callable[[int], str | None] = lambda _registration_id: None
         self.lost_count = 0  # of those told in Python
         self._told_lost_count = 0
         self._stop = threading.Event()
@@ -82,6 +89,17 @@ class EventLog:
         tapped = EventTap(engine, memoryview(self._memory), self.event_ids)
         self._taps.append(tapped)
         return tapped
+
+    def listen(self, shared: SharedState) -> None:
+        """Let the agents tell of their streams, when that is to be logged; before they start."""
+        if self.event_ids & STREAM_EVENTS:
+            from volans.driver.event_sink import EventSink
+
+            self._sink = EventSink(shared, memoryview(self._memory), self.event_ids)
+
+    def name_streams(self, channel_of: Callable[[int], str | None]) -> None:
+        """Who knows the channel of a registration id; the writer asks, on its own thread."""
+        self._channel_of = channel_of
 
     def on_command(self, now_ns: int, msg_type_id: int, payload: bytes | memoryview) -> None:
         """A client's command came."""
@@ -140,7 +158,7 @@ class EventLog:
 
     def _write(self, event_id: int, record: memoryview) -> None:
         try:
-            line = format_record(event_id, bytes(record))
+            line = format_record(event_id, bytes(record), self._channel_of)
         except Exception as error:  # one odd record must not end the log
             line = f"event {event_id} cannot be told: {type(error).__name__}: {error}"
         self._write_line(line)
@@ -156,6 +174,8 @@ class EventLog:
 
     def _tell_losses(self) -> None:
         lost = self.lost_count + sum(tap.lost_count for tap in self._taps if not tap.closed)
+        if self._sink is not None:
+            lost += self._sink.lost_count
         if lost != self._told_lost_count:
             self._write_line(f"{lost - self._told_lost_count} events were lost: the ring was full")
             self._told_lost_count = lost

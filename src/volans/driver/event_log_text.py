@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Callable
 from typing import Final
 
-from volans.driver.event_log_names import COMMANDS_IN, COMMANDS_OUT, EVENTS
+from volans.driver.event_log_names import (
+    COMMANDS_IN,
+    COMMANDS_OUT,
+    EVENTS,
+    IMAGE_REVOKE,
+    PUBLICATION_REVOKE,
+    RECEIVER_ADDED,
+    RECEIVER_REMOVED,
+    RESEND,
+)
 from volans.driver.naming.address import SocketAddress
 from volans.protocol.commands import decode_command
 from volans.protocol.events import decode_event
@@ -15,7 +25,13 @@ from volans.protocol.messages import MessageError
 TIME: Final = struct.Struct("=q")
 COMMAND: Final = struct.Struct("=qi4x")  # time ns, message type
 DATAGRAM: Final = struct.Struct("=q28siii")  # as event_tap.RECORD
+# As event_sink.RECORD: time ns, registration id, receiver or position, session, stream, count of
+# receivers, term id and offset, length.
+STREAM: Final = struct.Struct("=qqqiiiiii")
 FRAME_EVENTS: Final = frozenset({1, 2, 54, 58})
+STREAM_EVENTS: Final = frozenset(
+    {RECEIVER_ADDED, RECEIVER_REMOVED, RESEND, PUBLICATION_REVOKE, IMAGE_REVOKE}
+)
 COMMAND_EVENTS: Final = frozenset(COMMANDS_IN.values()) | frozenset(COMMANDS_OUT.values())
 CONTEXT: Final = "DRIVER"
 _DATA_HEADER: Final = struct.Struct("<iBBhiiiiq")
@@ -32,8 +48,15 @@ def encode_text(time_ns: int, text: str) -> bytes:
     return TIME.pack(time_ns) + text.encode("utf-8", "replace")[:_TEXT_MAX]
 
 
-def format_record(event_id: int, record: bytes) -> str:
-    """The line of a ring's record, without its end."""
+def format_record(
+    event_id: int, record: bytes, channel_of: Callable[[int], str | None] = lambda _id: None
+) -> str:
+    """The line of a ring's record, without its end.
+
+    ``channel_of`` says the channel of a stream's registration id, None when it is gone.
+    """
+    if event_id in STREAM_EVENTS:
+        return _stream_line(event_id, record, channel_of)
     if event_id in FRAME_EVENTS:
         return _frame_line(event_id, record)
     if event_id in COMMAND_EVENTS:
@@ -48,6 +71,30 @@ def format_record(event_id: int, record: bytes) -> str:
     (time_ns,) = TIME.unpack_from(record)
     text = record[TIME.size :]
     return f"{_head(time_ns, event_id, len(text), len(text))}: {_one_line(text.decode())}"
+
+
+def _stream_line(event_id: int, record: bytes, channel_of: Callable[[int], str | None]) -> str:
+    (
+        time_ns,
+        registration_id,
+        value,
+        session_id,
+        stream_id,
+        count,
+        term_id,
+        term_offset,
+        length,
+    ) = STREAM.unpack_from(record)
+    words = f"sessionId={session_id} streamId={stream_id}"
+    if event_id == RESEND:
+        words += f" termId={term_id} termOffset={term_offset} length={length}"
+    elif event_id in (RECEIVER_ADDED, RECEIVER_REMOVED):
+        words = f"receiverCount={count} receiverId={value} {words}"
+    else:
+        words = f"revokedPos={value} {words}"
+    channel = channel_of(registration_id) or "unknown"
+    size = STREAM.size
+    return f"{_head(time_ns, event_id, size, size)}: {words} channel={_one_line(channel)}"
 
 
 def _frame_line(event_id: int, record: bytes) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
+from cython.cimports.volans.driver.event_sink import SINK_IMAGE_REVOKE, tell_revoke
 from cython.cimports.volans.driver.frame_validation import covered_length
 from cython.cimports.volans.driver.image_connections import (
     image_connection_add,
@@ -96,6 +97,7 @@ def on_end_of_stream(
     connection: pointer[ImageConnection],
     packet_position: int64_t,
     is_revoked: bint,
+    now_ns: int64_t,
 ) -> cython.void:
     eos_position: int64_t = 0
     connection.is_eos = True
@@ -106,6 +108,16 @@ def on_end_of_stream(
         # Clients and the conductor read it with acquire.
         store_release_u8(address(image.log.metadata.is_publication_revoked), 1)
         counter_add(image.shared.system[SYSTEM_PUBLICATION_IMAGES_REVOKED], 1)
+        if image.shared.event_sink != cython.NULL:
+            tell_revoke(
+                image.shared,
+                SINK_IMAGE_REVOKE,
+                image.correlation_id,
+                image.session_id,
+                image.stream_id,
+                eos_position,
+                now_ns,
+            )
     store_release_i64(address(image.log.metadata.end_of_stream_position), eos_position)
     store_release_i32(address(image.is_end_of_stream), 1)
 
@@ -131,7 +143,7 @@ def on_heartbeat(
         return
     store_release_i64(address(image.time_of_last_packet_ns), now_ns)
     if flags & DATA_FLAG_EOS and load_acquire_i32(address(image.is_end_of_stream)) == 0:
-        on_end_of_stream(image, connection, packet_position, flags & DATA_FLAG_REVOKED != 0)
+        on_end_of_stream(image, connection, packet_position, flags & DATA_FLAG_REVOKED != 0, now_ns)
     propose_max_i64(image.receiver_hwm, packet_position)
     counter_add(image.shared.system[SYSTEM_HEARTBEATS_RECEIVED], 1)
 

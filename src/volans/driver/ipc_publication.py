@@ -12,6 +12,7 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t
+from cython.cimports.volans.driver.event_sink import SINK_PUBLICATION_REVOKE, tell_revoke
 from cython.cimports.volans.driver.layout import (
     STREAM_ACTIVE,
     STREAM_DONE,
@@ -161,6 +162,16 @@ def revoke(publication: pointer[IpcPublication], now_ns: int64_t) -> cython.void
     store_release_i32(address(publication.log.metadata.is_connected), 0)
     if to_linger(publication, now_ns):
         counter_add(publication.shared.system[SYSTEM_PUBLICATIONS_REVOKED], 1)
+        if publication.shared.event_sink != cython.NULL:
+            tell_revoke(
+                publication.shared,
+                SINK_PUBLICATION_REVOKE,
+                publication.registration_id,
+                publication.session_id,
+                publication.stream_id,
+                position,
+                now_ns,
+            )
 
 
 @cfunc

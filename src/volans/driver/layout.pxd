@@ -101,6 +101,7 @@ cdef struct DriverShared:
     bint cubic_measure_rtt
     bint cubic_tcp_mode
     int64_t (*epoch_clock_ns)() noexcept nogil  # for send timestamps; NULL: time is virtual, the engine's counts
+    void *event_sink                    # EventSinkState * of event_sink.pxd, written once before agents start; NULL: nothing is told
 
 # --- messages between agents (msg_type_id of the rings above) -----------------------------------
 cpdef enum:

@@ -42,7 +42,7 @@ from volans.driver.directory import prepare_directory, remove_directory
 from volans.driver.engines import default_socket_buffer_lengths, make_control_engine, make_engines
 from volans.driver.epoch_clock import use_system_epoch_clock
 from volans.driver.event_log import EventLog
-from volans.driver.event_log_names import RESOLVE, select_events
+from volans.driver.event_log_names import LOOKUP, RESOLVE, select_events
 from volans.driver.naming.driver_names import DriverNames, with_name_table
 from volans.driver.naming.resolve import DefaultResolver
 from volans.driver.naming.timed import TimedResolver
@@ -169,6 +169,7 @@ class MediaDriver:
         self._engines = engines if engines is not None else make_engines(config)
         if self._event_log is not None:
             self._engines = tuple(self._event_log.tap(engine) for engine in self._engines)
+            self._event_log.listen(self._shared)
         sender_engine, receiver_engine = self._engines[:2]
         self._sender = Sender(self._shared, sender_engine)
         self._receiver = Receiver(self._shared, receiver_engine)
@@ -213,6 +214,8 @@ class MediaDriver:
             now_ms=now_ms,
         )
         self._conductor = Conductor(context, self._shared.random(), self._terminate)
+        if self._event_log is not None:
+            self._event_log.name_streams(self._conductor.channel_of)
         self._control = ControlAgent(
             self._shared,
             self._cnc.to_driver_buffer,
@@ -386,9 +389,15 @@ class MediaDriver:
     def _log_look_up(
         self, name: str, parameter: str, is_again: bool, address: object, duration_ns: int
     ) -> None:
+        again = str(is_again).lower()
+        # As in the official driver, a look-up leaves the name as it is: what a name stands for is
+        # the business of the resolution.
+        self._log_event(
+            LOOKUP, f"parameter={parameter} name={name} isReLookup={again} resolvedName={name}"
+        )
         self._log_event(
             RESOLVE,
-            f"parameter={parameter} name={name} isReResolution={str(is_again).lower()} "
+            f"parameter={parameter} name={name} isReResolution={again} "
             f"address={address} durationNs={duration_ns}",
         )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer
 from cython.cimports.libc.stdint import int32_t, int64_t
+from cython.cimports.volans.driver.event_sink import SINK_PUBLICATION_REVOKE, tell_revoke
 from cython.cimports.volans.driver.layout import (
     STREAM_ACTIVE,
     STREAM_DONE,
@@ -202,6 +203,16 @@ def on_revoked(publication: pointer[NetworkPublication], now_ns: int64_t) -> cyt
     store_release_i32(address(publication.is_end_of_stream), 1)
     if to_linger(publication, now_ns):
         counter_add(publication.shared.system[SYSTEM_PUBLICATIONS_REVOKED], 1)
+        if publication.shared.event_sink != cython.NULL:
+            tell_revoke(
+                publication.shared,
+                SINK_PUBLICATION_REVOKE,
+                publication.registration_id,
+                publication.session_id,
+                publication.stream_id,
+                position,
+                now_ns,
+            )
 
 
 @cfunc

@@ -12,6 +12,7 @@ import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer, sizeof
 from cython.cimports.libc.stdint import int32_t, int64_t, uint8_t
 from cython.cimports.libc.stdlib import calloc, free
+from cython.cimports.volans.driver.event_sink import tell_resend
 from cython.cimports.volans.driver.layout import (
     MAX_RETRANSMITS,
     RETRANSMIT_DELAYED,
@@ -170,6 +171,8 @@ def send_and_linger(
     publication: pointer[NetworkPublication], action: pointer[RetransmitAction], now_ns: int64_t
 ) -> cython.void:
     resend(publication, action.term_id, action.term_offset, action.length)
+    if publication.shared.event_sink != cython.NULL:
+        tell_resend(publication, action.term_id, action.term_offset, action.length, now_ns)
     action.state = RETRANSMIT_LINGERING
     action.expiry_ns = now_ns + publication.shared.retransmit_linger_ns
 

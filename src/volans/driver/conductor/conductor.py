@@ -26,7 +26,7 @@ from volans.driver.conductor.clients import Clients
 from volans.driver.conductor.counters import ClientCounters
 from volans.driver.conductor.destinations import PublicationDestinations
 from volans.driver.conductor.errors import CommandRefusedError, not_supported
-from volans.driver.conductor.ipc_streams import IpcStreams
+from volans.driver.conductor.ipc_streams import IPC_CHANNEL, IpcStreams
 from volans.driver.conductor.network_publications import NetworkPublications
 from volans.driver.conductor.network_subscriptions import NetworkSubscriptions
 from volans.driver.conductor.publication_links import PublicationLink
@@ -41,7 +41,6 @@ from volans.driver.conductor.tethering import on_subscriber_change
 from volans.driver.event_log_names import (
     IMAGE_CLEANUP,
     PUBLICATION_CLEANUP,
-    PUBLICATION_REVOKE,
     SUBSCRIPTION_CLEANUP,
 )
 from volans.memory.errors import StorageSpaceError
@@ -146,6 +145,15 @@ class Conductor:
     def client_count(self) -> int:
         """Clients known to the driver."""
         return len(self._clients)
+
+    def channel_of(self, registration_id: int) -> str | None:
+        """The channel of a publication or an image, None when it is gone. Any thread."""
+        network = self._publications.find(registration_id) or self._subscriptions.images.find(
+            registration_id
+        )
+        if network is not None:
+            return network.endpoint.text
+        return IPC_CHANNEL if self._ipc.find(registration_id) is not None else None
 
     def do_work(self, now_ns: int, now_ms: int) -> int:
         """One duty cycle; work count. Time is an argument."""
@@ -287,11 +295,6 @@ class Conductor:
         del client.owned[command.registration_id]
         if command.revoke:
             link.stream.revoke()
-            self._context.tell(
-                PUBLICATION_REVOKE,
-                f"registrationId={link.stream.registration_id} streamId={link.stream.stream_id} "
-                f"sessionId={link.stream.session_id}",
-            )
         link.release()
         self._context.events.success(command.correlation_id)
         when_done(None)

@@ -11,6 +11,11 @@ import cython
 from cython import address, bint, cast, cfunc, exceptval, nogil, pointer, sizeof
 from cython.cimports.libc.stdint import INT64_MAX, int32_t, int64_t, uint8_t
 from cython.cimports.libc.stdlib import calloc, free, realloc
+from cython.cimports.volans.driver.event_sink import (
+    SINK_RECEIVER_ADDED,
+    SINK_RECEIVER_REMOVED,
+    tell_receiver,
+)
 from cython.cimports.volans.driver.flow_control.layout import (
     GROUP_RECEIVERS_MAX,
     GROUP_RETRANSMIT_WINDOWS,
@@ -101,9 +106,13 @@ def add(
 @cfunc
 @nogil
 @exceptval(check=False)
-def remove_at(group: pointer[ReceiverGroup], index: int32_t) -> cython.void:
+def remove_at(publication: pointer[NetworkPublication], index: int32_t) -> cython.void:
+    group: pointer[ReceiverGroup] = group_of(publication)
+    receiver_id: int64_t = group.array[index].receiver_id
     group.count -= 1
     group.array[index] = group.array[group.count]
+    if publication.shared.event_sink != cython.NULL:
+        tell_receiver(publication, SINK_RECEIVER_REMOVED, receiver_id, group.count)
 
 
 @cfunc
@@ -114,7 +123,7 @@ def group_remove(publication: pointer[NetworkPublication], receiver_id: int64_t)
     i: int32_t
     for i in range(group.count):
         if group.array[i].receiver_id == receiver_id:
-            remove_at(group, i)
+            remove_at(publication, i)
             publish_count(publication)
             return
 
@@ -175,6 +184,8 @@ def hear(
         # Whoever was waited for has come.
         group.setup_limit = NO_SETUP_LIMIT
         publish_count(publication)
+        if publication.shared.event_sink != cython.NULL:
+            tell_receiver(publication, SINK_RECEIVER_ADDED, receiver_id, group.count)
 
 
 @cfunc
@@ -228,7 +239,7 @@ def group_on_idle(
             > group.array[i].time_of_last_status_message_ns
             + publication.flow_control.receiver_timeout_ns
         ):
-            remove_at(group, i)
+            remove_at(publication, i)
         i -= 1
     if group.count != count:
         publish_count(publication)
