@@ -238,7 +238,6 @@ cdef struct IpcPublication:             # all conductor
     int32_t state
     int32_t reference_count             # publications of clients that share it
     bint is_exclusive
-    bint in_cool_down
     DriverShared *shared
 
 # Flow control: the sender asks; state lives in the publication. Positions are stream positions.

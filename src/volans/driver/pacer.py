@@ -24,7 +24,6 @@ from cython.cimports.libc.string import memset
 from cython.cimports.volans.agents.native import NativeAgent, make_native_agent
 from cython.cimports.volans.driver.image_pacing import (
     image_add_subscriber,
-    image_init_conductor_state,
     image_on_time_event,
     image_remove_subscriber,
     image_track_rebuild,
@@ -413,7 +412,3 @@ class Pacer:
             publication_on_unreferenced(publication.state, now_ns)
         unlock_pacer(address(self.state))
         return count
-
-    def init_image(self, image: PublicationImageOwner, position: int64_t, now_ns: int64_t) -> None:
-        """Set the conductor's fields of a new image (before it is lent to any agent)."""
-        image_init_conductor_state(image.state, position, now_ns)

@@ -6,7 +6,6 @@ cdef int32_t subscribable_add(Subscribable *subscribable, int64_t *position, int
 cdef int32_t subscribable_remove(Subscribable *subscribable, int64_t subscription_registration_id) noexcept nogil   # counter id, or -1
 cdef void subscribable_free(Subscribable *subscribable) noexcept nogil
 cdef bint is_working(const Subscriber *subscriber) noexcept nogil        # ACTIVE or LINGER: its position counts for connectivity
-cdef bint is_active(const Subscriber *subscriber) noexcept nogil
 cdef int32_t working_count(const Subscribable *subscribable) noexcept nogil
 # Over working subscribers, since one that lingers may still be reading: what it shows must not be overwritten.
 # Count of them (0: outputs untouched).

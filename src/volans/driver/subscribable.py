@@ -88,13 +88,6 @@ def is_working(subscriber: pointer[cython.const[Subscriber]]) -> bint:
 @cfunc
 @nogil
 @exceptval(check=False)
-def is_active(subscriber: pointer[cython.const[Subscriber]]) -> bint:
-    return subscriber.state == SUBSCRIBER_ACTIVE
-
-
-@cfunc
-@nogil
-@exceptval(check=False)
 def working_count(subscribable: pointer[cython.const[Subscribable]]) -> int32_t:
     i: int32_t
     count: int32_t = 0
