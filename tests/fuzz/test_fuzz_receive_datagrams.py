@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import struct
+import tempfile
 
 import amount
+import drawn
 import hostile
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from volans.protocol.counter_types import SystemCounter
 from volans.testing.receive_kit import ReceiveKit
 
 DATAGRAMS_A_SEED = 14_000
-SEEDS = max(5, -(-amount.inputs() // DATAGRAMS_A_SEED))
+SEEDS = -(-amount.inputs() // DATAGRAMS_A_SEED)
+EXAMPLES = amount.scaled(500)  # of 100 datagrams each
 STREAM, OTHER_STREAM, UNKNOWN_STREAM = 1001, 1002, 9
 GOOD_SESSION, HOSTILE_SESSION = 11, 12
 TERM_ID = 7
@@ -98,15 +100,62 @@ def test_session_flood_stops_at_the_limit(directory):
     assert struct.unpack_from("<i", logged, 4) == (3000,)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.binary(max_size=200), max_size=200))
-def test_any_bytes(datagrams):
-    kit = ReceiveKit()
-    kit.receiver.add_subscription(kit.endpoint, STREAM)
-    kit.cycle()
-    for datagram in datagrams:
-        kit.feed(datagram)
-    kit.cycle()
+def test_drawn_datagrams(tmp_path):
+    fed = invalid = written = 0
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        drawn.datagrams(
+            kinds=(*(hostile.DATA,) * 4, hostile.PAD, hostile.SETUP, hostile.RTTM),
+            sessions=(HOSTILE_SESSION, HOSTILE_SESSION, 13, 0, -1),
+            streams=(STREAM, STREAM, OTHER_STREAM, UNKNOWN_STREAM),
+            term_ids=(TERM_ID,) * 40,
+        )
+    )
+    def feed(datagrams):
+        nonlocal fed, invalid, written
+        kit = ReceiveKit(stream_session_limit=40)
+        kit.receiver.add_subscription(kit.endpoint, STREAM)
+        kit.receiver.add_subscription_by_session(kit.endpoint, OTHER_STREAM, HOSTILE_SESSION)
+        kit.cycle()
+        with tempfile.TemporaryDirectory(dir=tmp_path) as directory:
+            good, bad = images = [
+                kit.make_image(directory=directory, session_id=session, stream_id=STREAM)
+                for session in (GOOD_SESSION, HOSTILE_SESSION)
+            ]
+            for image in images:
+                image.add_subscriber()
+            position = 0
+            for count, datagram in enumerate(datagrams):
+                kit.feed(datagram.data, segment_length=datagram.segment_length)
+                fed += 1
+                if count % 25 == 0:
+                    payload = struct.pack("<q", position) * 8
+                    kit.feed(hostile.data(GOOD_SESSION, STREAM, TERM_ID, position, payload))
+                    position += 96
+                    kit.advance(1_000_000)
+                    kit.cycle()
+                    for image in images:
+                        image.track()
+                        image.time_event()
+                    kit.sent()
+                    kit.requests()
+            assert kit.counters.value(good.hwm_id) == position, "the good stream was held up"
+            for at in range(0, position, 96):
+                assert bytes(good.log_view[at + 32 : at + 96]) == struct.pack("<q", at) * 8
+            invalid += kit.system_counter(SystemCounter.INVALID_PACKETS)
+            written += bad.hwm > 0
+
+    feed()
+    assert fed >= EXAMPLES * drawn.DATAGRAMS_AN_EXAMPLE
+    # Both kinds in plenty: what is refused, and what is taken for frames.
+    assert invalid > fed // 20
+    assert written > EXAMPLES // 50
 
 
 def test_absurd_positions_of_a_live_session_change_nothing(directory):

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import amount
+import drawn
 import hostile
 import pytest
 from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 
 from volans.protocol.counter_types import SystemCounter
 from volans.testing.send_kit import PublicationKit, SenderKit
@@ -15,7 +15,8 @@ DATAGRAMS_A_SEED = 14_000
 CATCHING_UP_CYCLES = 200
 LONGEST_MESSAGE_BYTES = 1000
 MAX_PADDING_BYTES = 1056  # shorter than the frame that did not fit
-SEEDS = max(5, -(-amount.inputs() // DATAGRAMS_A_SEED))
+SEEDS = -(-amount.inputs() // DATAGRAMS_A_SEED)
+EXAMPLES = amount.scaled(500)  # of 100 datagrams each
 SESSION, STREAM, TERM_ID, TERM_LENGTH = 1001, 10, 7, 65536
 MS = 1_000_000
 
@@ -80,14 +81,60 @@ def test_sender_survives_and_its_limits_hold(seed):
     assert publication.counter("sender_position") >= published
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(st.lists(st.binary(max_size=200), max_size=200))
-def test_any_bytes(datagrams):
-    kit = SenderKit()
-    started_publication(kit)
-    for datagram in datagrams:
-        kit.receive(datagram, MS)
-    kit.cycle(MS)
+def test_drawn_datagrams():
+    fed = invalid = heard = moved = 0
+
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(
+        drawn.datagrams(
+            kinds=(*(hostile.SM,) * 4, *(hostile.NAK,) * 3, hostile.ERR, hostile.RTTM),
+            sessions=(SESSION, SESSION, SESSION, 0, -1),
+            streams=(STREAM, STREAM, STREAM, 9),
+            term_ids=(TERM_ID,) * 40,
+        )
+    )
+    def feed(datagrams):
+        nonlocal fed, invalid, heard, moved
+        kit = SenderKit()
+        publication = started_publication(kit)
+        first_limit = publication.counter("sender_limit")
+        now_ns = sent_bytes = 0
+        for count, datagram in enumerate(datagrams):
+            kit.receive(datagram.data, now_ns, datagram.segment_length)
+            fed += 1
+            if count % 25 == 0:
+                now_ns += MS
+                publication.log.position_limit = publication.counter("publisher_limit")
+                publication.log.append(b"m" * LONGEST_MESSAGE_BYTES)
+                kit.cycle(now_ns)
+                publication.update_limit()
+                publication.time_event(now_ns)
+                sent_bytes += sum(map(len, kit.take()))
+                kit.events()
+                limit = publication.counter("sender_limit")
+                position = publication.counter("sender_position")
+                assert position <= limit + MAX_PADDING_BYTES
+                assert limit <= position + TERM_LENGTH
+        assert sent_bytes < 1 << 20
+        invalid += kit.system(SystemCounter.INVALID_PACKETS)
+        moved += publication.counter("sender_limit") != first_limit
+        heard += kit.system(SystemCounter.STATUS_MESSAGES_RECEIVED) - 1
+        heard += kit.system(SystemCounter.NAK_MESSAGES_RECEIVED)
+        now_ns += MS
+        kit.cycle(now_ns)
+        kit.take()
+
+    feed()
+    assert fed >= EXAMPLES * drawn.DATAGRAMS_AN_EXAMPLE
+    # Both kinds in plenty: what is refused, and what is taken for a receiver's word.
+    assert invalid > fed // 20
+    assert heard > fed // 50
+    assert moved > EXAMPLES // 50
 
 
 def test_absurd_status_messages_move_no_limit():

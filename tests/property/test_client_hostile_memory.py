@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from volans.client.exclusive_publication import ExclusivePublication
+from volans.client.fragment_assembler import FragmentAssembler
 from volans.client.image import Image
 from volans.client.log_file import CorruptLogError, LogFile
 from volans.client.publication import Publication
@@ -110,6 +111,23 @@ def test_the_longest_message_is_not_too_long(stream, way):
     with pytest.raises(CorruptLogError):
         read(stream.image, way, got)
     assert got == [LONGEST_MESSAGE_BYTES]
+
+
+def test_assemblers_in_front_of_a_handler_have_the_same_limit(stream):
+    got: list[int] = []
+    assembler = FragmentAssembler(lambda buffer, _header: got.append(len(buffer)))
+    stream.write(LONGEST_MESSAGE_BYTES, BEGIN)
+    too_long_at = stream.end
+    stream.write(33, 0)
+    stream.write(33, END)
+    stream.write(50, BEGIN)
+    stream.write(50, END)
+    with pytest.raises(CorruptLogError) as caught:
+        stream.image.poll(assembler, fragments=True)
+    assert caught.value.position == too_long_at
+    assert caught.value.message_length == LONGEST_MESSAGE_BYTES + 33
+    stream.image.poll(assembler, fragments=True)
+    assert got == [100]
 
 
 def abort_without_memory(directory: str) -> None:
