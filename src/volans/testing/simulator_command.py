@@ -82,7 +82,7 @@ def _attempts(seeds: range, jobs: int) -> Iterator[tuple[int, SimulationReport |
     if jobs == 1:
         yield from map(_attempt, seeds)
         return
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGTERM, _end)
     with ProcessPoolExecutor(jobs, initializer=_begin_worker) as pool:
         try:
             yield from pool.map(_attempt, seeds, chunksize=4)
@@ -90,6 +90,12 @@ def _attempts(seeds: range, jobs: int) -> Iterator[tuple[int, SimulationReport |
             # What runs comes to its end, so that nothing of it is left behind.
             pool.shutdown(cancel_futures=True)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _end(*_: object) -> None:
+    # Once: a second signal must not break into the orderly end that the first began.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    sys.exit(128 + signal.SIGTERM)
 
 
 def _begin_worker() -> None:

@@ -52,6 +52,14 @@ def _grown(plan: Plan) -> Plan:
         kind = random.choice(("driver_restart", "driver_crash"))
         start_ns = random.randrange(100 * MS, ACTIVE_NS)
         down_ns = random.choice((1 * MS, 100 * MS, 1 * S, 3 * S))
+        # A pause is one process's: the driver that comes after it is awake.
+        disturbances = tuple(
+            disturbance
+            for disturbance in disturbances
+            if disturbance.kind != "driver_pause"
+            or disturbance.target != target
+            or disturbance.end_ns <= start_ns
+        )
         disturbances = (*disturbances, Disturbance(kind, target, -1, start_ns, start_ns + down_ns))
     return replace(plan, streams=tuple(streams), disturbances=disturbances)
 
