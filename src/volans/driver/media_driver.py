@@ -252,8 +252,7 @@ class MediaDriver:
         _open_drivers.add(driver)
         return driver
 
-    # --- running
-    # ------------------------------------------------------------------------------------
+    # --- running ---------------------------------------------------------------------------------
 
     def do_work(self, now_ns: int | None = None, now_ms: int | None = None) -> int:
         """One duty cycle of every agent on the caller's thread (INVOKER mode only); work count."""
@@ -426,8 +425,7 @@ class MediaDriver:
         if self._on_terminate is not None:
             self._on_terminate()
 
-    # --- files
-    # ----------------------------------------------------------------------------------------
+    # --- files -----------------------------------------------------------------------------------
 
     def _make_files(self, now_ms: int) -> None:
         config = self.config
@@ -459,8 +457,7 @@ class MediaDriver:
         for mapped in (self._cnc.mapped, self._loss_report):
             self._shared.add_to_system_counter(SystemCounter.BYTES_CURRENTLY_MAPPED, len(mapped))
 
-    # --- the end
-    # ----------------------------------------------------------------------------------------
+    # --- the end ---------------------------------------------------------------------------------
 
     def close(self) -> None:
         """Stop the agents, tell clients by the heartbeat, close sockets; bounded in time;

@@ -186,7 +186,7 @@ class Conductor:
         self._publications.close()
         self._subscriptions.close()
 
-    # --- agents -----------------------------------------------------------------------------------
+    # --- agents ----------------------------------------------------------------------------------
 
     def _handle_agent_messages(self) -> int:
         messages = self._context.shared.drain_to_control()
@@ -234,8 +234,7 @@ class Conductor:
         else:
             self._context.announce_publication_error(publication_error_event(message))
 
-    # --- commands
-    # -----------------------------------------------------------------------------------
+    # --- commands --------------------------------------------------------------------------------
 
     def _on_command_message(self, msg_type_id: int, payload: memoryview) -> None:
         if self._context.event_log is not None:
@@ -378,8 +377,7 @@ class Conductor:
         self._context.events.success(command.correlation_id)
         when_done(None)
 
-    # --- timers
-    # ---------------------------------------------------------------------------------------
+    # --- timers ----------------------------------------------------------------------------------
 
     def _on_timer(self) -> None:
         # What a command under way adds must find its client, to go with it later.
